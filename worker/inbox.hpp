@@ -1,0 +1,115 @@
+// The messages that a user has not acknowledged, and the doorbell that tells
+// every node about new ones. Back ends: inbox_redis, inbox_memory (unit tests).
+//
+// Sequence numbers are per user, dense (each stored message is exactly one
+// more than the one before) and start from a value that is larger than any
+// handed out before, so that a lost counter never repeats a number. A key is
+// "<sequence>-<message id>": opaque to clients, sorted by us.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "membership.hpp"
+
+namespace chat {
+
+// One message, written once and filled in per recipient:
+// news = before + <receive_user_id as JSON> + after.
+struct News {
+    std::string messageId;  // the second half of the key
+    std::string before;
+    std::string after;
+};
+
+struct StoreRequest {
+    std::string sender;  // text form
+    std::string sendId;  // JSON text of send_id: 1 and "1" differ
+    std::shared_ptr<const News> news;
+    std::shared_ptr<const Members> recipients;
+};
+
+enum class StoreStatus {
+    Stored,     // confirmed for every recipient
+    Duplicate,  // this sender's send_id was stored before, nothing was written
+    Full,       // a recipient's inbox is at its limit; nothing may be assumed stored
+    Failed,     // reason says why; nothing may be assumed stored
+};
+
+struct StoreResult {
+    StoreStatus status = StoreStatus::Failed;
+    std::string reason;  // for people: goes into the 300
+};
+
+// A message that was stored for users of this node, by whichever node.
+// sequences[i] belongs to recipients[i]; 0 = not stored for this one.
+struct Doorbell {
+    std::shared_ptr<const News> news;
+    std::vector<Member> recipients;
+    std::vector<std::uint64_t> sequences;
+};
+
+struct Snapshot {
+    bool ok = false;
+    std::string reason;
+    std::uint64_t last = 0;                 // the counter when the keys were read
+    std::vector<std::string> keys;          // ascending by sequence
+};
+
+struct Entry {
+    std::string key;
+    std::string news;  // empty: acknowledged meanwhile
+};
+
+struct ReadResult {
+    bool ok = false;
+    std::string reason;
+    std::vector<Entry> entries;  // in the order of the keys asked for
+};
+
+class Inbox {
+  public:
+    using StoreCallback = std::function<void(const StoreResult&)>;
+    using SnapshotCallback = std::function<void(Snapshot)>;
+    using ReadCallback = std::function<void(ReadResult)>;
+    using AckCallback = std::function<void(bool ok, const std::string& reason)>;
+    using DoorbellHandler = std::function<void(const Doorbell&)>;
+    using ResyncHandler = std::function<void()>;
+
+    virtual ~Inbox() = default;
+
+    // Requests of one sender are carried out in the order of the calls. The
+    // callback comes before the doorbell of the same message, so that a
+    // sender sees 235 before its own 236.
+    virtual void store(StoreRequest request, StoreCallback callback) = 0;
+
+    // Deletes keys from the user's own inbox; unknown keys are no error.
+    virtual void acknowledge(std::string_view user,
+                             std::vector<std::string> keys,
+                             AckCallback callback) = 0;
+
+    // The keys with a sequence number above `after`.
+    virtual void list(std::string_view user, std::uint64_t after,
+                      SnapshotCallback callback) = 0;
+    virtual void read(std::string_view user, std::vector<std::string> keys,
+                      ReadCallback callback) = 0;
+
+    // Presence: this node holds at least one session of the user / none any
+    // more. Idempotent; kept true over lost connections by the back end.
+    virtual void arrive(std::string_view user) = 0;
+    virtual void leave(std::string_view user) = 0;
+
+    // Set once, before the loop runs. onResync: doorbells may have been
+    // missed, every user of this node must be listed again.
+    virtual void onDoorbell(DoorbellHandler handler) = 0;
+    virtual void onResync(ResyncHandler handler) = 0;
+
+    [[nodiscard]] virtual bool available() const = 0;
+};
+
+}  // namespace chat
