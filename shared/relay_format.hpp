@@ -48,18 +48,23 @@ enum class Kind : std::uint8_t {
 };
 
 // Header flags; the same bit means different things for different kinds.
-inline constexpr std::uint8_t kBinary = 0x01;         // Message, Send, Fanout
-inline constexpr std::uint8_t kReportWritten = 0x02;  // Send
-inline constexpr std::uint8_t kHasMark = 0x04;        // Send: payload = u64 mark, bytes
-inline constexpr std::uint8_t kTrustInit = 0x01;      // Attach: chat_trust_init on
-inline constexpr std::uint8_t kResumed = 0x02;        // Attach: was attached before
-inline constexpr std::uint8_t kClaimed = 0x04;        // Attach: user came by Identify
-inline constexpr std::uint8_t kNumber = 0x08;         // Attach, Identify: user is a JSON integer
+// Message, Send, Fanout:
+inline constexpr std::uint8_t kBinary = 0x01;
+// Send:
+inline constexpr std::uint8_t kReportWritten = 0x02;
+inline constexpr std::uint8_t kHasMark = 0x04;  // payload = u64 mark, message
+// Attach:
+inline constexpr std::uint8_t kTrustInit = 0x01;  // chat_trust_init on
+inline constexpr std::uint8_t kResumed = 0x02;    // was attached before
+inline constexpr std::uint8_t kClaimed = 0x04;    // user came by Identify
+// Attach, Identify:
+inline constexpr std::uint8_t kNumber = 0x08;  // user is a JSON integer
 
 // HELLO: code = kVersion, id = instance (random, new at each process start).
 //   u32 magic, u32 max_payload that the sender of this HELLO accepts,
 //   then the sender's name for log lines (<= 255 bytes of UTF-8)
 inline constexpr std::size_t kHelloFixed = 8;
+inline constexpr std::size_t kMaxHelloName = 255;
 
 // ATTACH: u64 mark, u32 heartbeat timeout (ms), u16 user length,
 //   u16 address length, user, address (text form of the client's address)
@@ -74,6 +79,9 @@ inline constexpr std::uint16_t kMaxHoles = 256;
 
 // REQUEST: u16 path length, path, body.  RESPONSE: u16 content type length,
 //   content type, body.
+
+// CLOSE: what fits into a WebSocket close frame beside the code.
+inline constexpr std::size_t kMaxReason = 123;
 
 // Connection ids: low 32 bits are an index that the nginx worker uses again,
 // high 32 bits a generation that makes the id unique for the life of the
