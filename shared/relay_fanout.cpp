@@ -172,16 +172,16 @@ FanoutView::Recipient::Recipient(const FanoutView* fanout, const char* at,
 void FanoutView::Recipient::measure()
 {
     ids_ = at_ + kRecipientFixed + 2 * fanout_->holes_;
-    texts_size_ = 0;
+    textsSize_ = 0;
 
     for (std::size_t i = 0; i < fanout_->holes_; ++i) {
-        texts_size_ += textSize(i);
+        textsSize_ += textSize(i);
     }
 }
 
 void FanoutView::Recipient::next()
 {
-    at_ = texts() + texts_size_;
+    at_ = texts() + textsSize_;
 
     if (--left_ > 0) {
         measure();

@@ -125,7 +125,7 @@ class FanoutView::Recipient {
     // itself written to `to`; returns the end of what was written.
     std::size_t messageSize() const
     {
-        return fanout_->body_.size() + texts_size_;
+        return fanout_->body_.size() + textsSize_;
     }
     char* compose(char* to) const;
 
@@ -138,7 +138,7 @@ class FanoutView::Recipient {
     const FanoutView* fanout_;
     const char* at_;  // this recipient's first byte
     const char* ids_ = nullptr;
-    std::size_t texts_size_ = 0;
+    std::size_t textsSize_ = 0;
     std::uint32_t left_;  // recipients from this one on
 };
 

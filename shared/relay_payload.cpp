@@ -40,12 +40,12 @@ bool decode(const Frame& frame, Hello* out)
     }
 
     out->instance = frame.id;
-    out->max_payload = load<std::uint32_t>(in.data() + 4);
+    out->maxPayload = load<std::uint32_t>(in.data() + 4);
     out->name = in.substr(kHelloFixed);
 
     // A peer that could not even take a HELLO of ours cannot be served.
     return out->name.size() <= kMaxHelloName &&
-           out->max_payload >= kMaxHelloPayload;
+           out->maxPayload >= kMaxHelloPayload;
 }
 
 bool decode(const Frame& frame, Attach* out)
@@ -57,8 +57,8 @@ bool decode(const Frame& frame, Attach* out)
     }
 
     out->mark = load<std::uint64_t>(in.data());
-    out->heartbeat_timeout_ms = load<std::uint32_t>(in.data() + 8);
-    out->trust_init = frame.has(kTrustInit);
+    out->heartbeatTimeoutMs = load<std::uint32_t>(in.data() + 8);
+    out->trustInit = frame.has(kTrustInit);
     out->resumed = frame.has(kResumed);
     out->claimed = frame.has(kClaimed);
     out->number = frame.has(kNumber);
@@ -100,7 +100,7 @@ bool decode(const Frame& frame, Request* out)
 
 bool decode(const Frame& frame, Response* out)
 {
-    return splitText(frame.payload, &out->content_type, &out->body);
+    return splitText(frame.payload, &out->contentType, &out->body);
 }
 
 std::size_t minPayload(Kind kind, std::uint8_t flags)

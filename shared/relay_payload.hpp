@@ -25,15 +25,15 @@ struct Frame {
 };
 
 struct Hello {
-    std::uint64_t instance = 0;     // random, new at each process start
-    std::uint32_t max_payload = 0;  // what the sender of the HELLO accepts
-    std::string_view name;          // for log lines, at most 255 bytes
+    std::uint64_t instance = 0;    // random, new at each process start
+    std::uint32_t maxPayload = 0;  // what the sender of the HELLO accepts
+    std::string_view name;         // for log lines, at most 255 bytes
 };
 
 struct Attach {
     std::uint64_t mark = 0;  // highest inbox sequence that went to the session
-    std::uint32_t heartbeat_timeout_ms = 0;
-    bool trust_init = false;   // the session may name its user itself
+    std::uint32_t heartbeatTimeoutMs = 0;
+    bool trustInit = false;    // the session may name its user itself
     bool resumed = false;      // was attached to a relay connection before
     bool claimed = false;      // user came by IDENTIFY
     bool number = false;       // user is a JSON integer
@@ -53,7 +53,7 @@ struct Request {
 };
 
 struct Response {
-    std::string_view content_type;  // at most 65535 bytes
+    std::string_view contentType;  // at most 65535 bytes
     std::string_view body;
 };
 

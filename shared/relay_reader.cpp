@@ -78,8 +78,8 @@ Reader::Status Reader::next(Frame* out)
         return Status::Failed;
     }
 
-    if (partial_done_) {
-        partial_done_ = false;
+    if (partialDone_) {
+        partialDone_ = false;
         partial_.clear();
 
         if (partial_.capacity() > kKeepCapacity) {
@@ -110,7 +110,7 @@ Reader::Status Reader::next(Frame* out)
             return error_ == Error::None ? Status::More : Status::Failed;
         }
         out->payload = std::string_view(partial_).substr(kHeaderSize);
-        partial_done_ = true;
+        partialDone_ = true;
 
     } else {
         if (input_.size() < size) {
@@ -162,16 +162,16 @@ bool Reader::parseHeader(const char* from, Frame* out, std::uint32_t* length)
     if (!isKnown(kind)) {
         error = Error::UnknownKind;
 
-    } else if (!hello_seen_ && out->kind != Kind::Hello) {
+    } else if (!helloSeen_ && out->kind != Kind::Hello) {
         error = Error::NotHello;
 
-    } else if (hello_seen_ && out->kind == Kind::Hello) {
+    } else if (helloSeen_ && out->kind == Kind::Hello) {
         error = Error::BadHello;
 
     } else if (!travelsTo(out->kind, side_)) {
         error = Error::Direction;
 
-    } else if (*length > (hello_seen_ ? max_payload_ : kMaxHelloPayload)) {
+    } else if (*length > (helloSeen_ ? maxPayload_ : kMaxHelloPayload)) {
         error = Error::TooLong;
 
     } else if (*length < minPayload(out->kind, out->flags)) {
@@ -208,9 +208,9 @@ bool Reader::checkFrame(const Frame& frame)
         return false;
     }
 
-    hello_seen_ = true;
-    peer_max_payload_ = hello.max_payload;
-    peer_instance_ = hello.instance;
+    helloSeen_ = true;
+    peerMaxPayload_ = hello.maxPayload;
+    peerInstance_ = hello.instance;
     return true;
 }
 

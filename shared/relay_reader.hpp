@@ -51,9 +51,9 @@ class Reader {
   public:
     enum class Status : std::uint8_t { Frame, More, Failed };
 
-    // max_payload: what our own HELLO announces, 512 bytes to kMaxPayload.
-    Reader(Side side, std::uint32_t max_payload)
-        : side_(side), max_payload_(max_payload)
+    // maxPayload: what our own HELLO announces, 512 bytes to kMaxPayload.
+    Reader(Side side, std::uint32_t maxPayload)
+        : side_(side), maxPayload_(maxPayload)
     {
     }
 
@@ -74,12 +74,12 @@ class Reader {
     Error error() const { return error_; }
 
     // The peer's HELLO was read and accepted.
-    bool helloSeen() const { return hello_seen_; }
+    bool helloSeen() const { return helloSeen_; }
 
     // What the peer announced (0 before its HELLO): the largest payload that
     // may be sent to it.
-    std::uint32_t peerMaxPayload() const { return peer_max_payload_; }
-    std::uint64_t peerInstance() const { return peer_instance_; }
+    std::uint32_t peerMaxPayload() const { return peerMaxPayload_; }
+    std::uint64_t peerInstance() const { return peerInstance_; }
 
     // Bytes of an unfinished frame that the reader holds.
     std::size_t buffered() const { return partial_.size(); }
@@ -93,11 +93,11 @@ class Reader {
 
     Side side_;
     Error error_ = Error::None;
-    bool hello_seen_ = false;
-    bool partial_done_ = false;  // partial_ was returned as a frame
-    std::uint32_t max_payload_;
-    std::uint32_t peer_max_payload_ = 0;
-    std::uint64_t peer_instance_ = 0;
+    bool helloSeen_ = false;
+    bool partialDone_ = false;  // partial_ was returned as a frame
+    std::uint32_t maxPayload_;
+    std::uint32_t peerMaxPayload_ = 0;
+    std::uint64_t peerInstance_ = 0;
     std::string_view input_;  // fed and not yet consumed
     std::string partial_;     // the beginning of a frame, from earlier feeds
 };

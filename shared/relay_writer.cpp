@@ -66,7 +66,7 @@ void appendHello(std::string* out, const Hello& hello)
     appendHeader(out, Kind::Hello, 0, kVersion, hello.instance,
                  kHelloFixed + name.size());
     put(out, kMagic);
-    put(out, hello.max_payload);
+    put(out, hello.maxPayload);
     out->append(name);
 }
 
@@ -86,7 +86,7 @@ void appendAttach(std::string* out, std::uint64_t id, const Attach& attach)
     std::string_view address = cut(attach.address, kMaxText);
 
     unsigned flags = 0;
-    flags |= attach.trust_init ? kTrustInit : 0U;
+    flags |= attach.trustInit ? kTrustInit : 0U;
     flags |= attach.resumed ? kResumed : 0U;
     flags |= attach.claimed ? kClaimed : 0U;
     flags |= attach.number ? kNumber : 0U;
@@ -94,7 +94,7 @@ void appendAttach(std::string* out, std::uint64_t id, const Attach& attach)
     appendHeader(out, Kind::Attach, static_cast<std::uint8_t>(flags), 0, id,
                  kAttachFixed + user.size() + address.size());
     put(out, attach.mark);
-    put(out, attach.heartbeat_timeout_ms);
+    put(out, attach.heartbeatTimeoutMs);
     put(out, static_cast<std::uint16_t>(user.size()));
     put(out, static_cast<std::uint16_t>(address.size()));
     out->append(user);
@@ -157,10 +157,10 @@ void appendReceipt(std::string* out, std::uint64_t count)
 }
 
 void appendResponse(std::string* out, std::uint64_t request,
-                    std::uint16_t status, std::string_view content_type,
+                    std::uint16_t status, std::string_view contentType,
                     std::string_view body)
 {
-    appendTextAndBody(out, Kind::Response, status, request, content_type, body);
+    appendTextAndBody(out, Kind::Response, status, request, contentType, body);
 }
 
 }  // namespace chat::relay

@@ -49,7 +49,7 @@ void appendIdentify(std::string* out, std::uint64_t id, std::string_view user,
                     bool number);
 void appendReceipt(std::string* out, std::uint64_t count);
 void appendResponse(std::string* out, std::uint64_t request,
-                    std::uint16_t status, std::string_view content_type,
+                    std::uint16_t status, std::string_view contentType,
                     std::string_view body);
 
 }  // namespace chat::relay
