@@ -12,7 +12,7 @@
 #include "shared/relay_format.hpp"
 #include "shared/relay_payload.hpp"
 #include "shared/relay_writer.hpp"
-#include "worker/receipts.hpp"
+#include "receipts.hpp"
 
 namespace chat::relay {
 

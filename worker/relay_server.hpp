@@ -27,7 +27,7 @@
 #include <string>
 #include <vector>
 
-#include "worker/relay_link.hpp"
+#include "relay_link.hpp"
 
 namespace chat::relay {
 
