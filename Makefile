@@ -152,7 +152,7 @@ check-nginx: all tools
 check-integration: all tools
 	$(PYTEST) t/integration
 
-PYTEST := $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider
+PYTEST := $(PYTHON) -B -m pytest -q -n 2 -p no:cacheprovider
 
 .PHONY: all clean deps packages tools run test check-unit check-nginx \
     check-integration

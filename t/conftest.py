@@ -1,0 +1,46 @@
+"""Fixtures of the Python suites: real servers, thrown away after the test."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from harness.servers import Postgres
+from harness.stack import Stack
+
+
+@pytest.fixture
+def make_stack():
+    """Starts a Stack with the options given, as often as it is called."""
+    stacks = []
+
+    def make(**options):
+        stacks.append(Stack(**options))
+        return stacks[-1]
+
+    yield make
+    errors = []
+    for stack in stacks:
+        try:
+            stack.stop()
+        except AssertionError as error:
+            errors.append(str(error))
+    assert not errors, "\n".join(errors)
+
+
+@pytest.fixture
+def stack(make_stack):
+    """The whole path with one nginx worker and SQLite."""
+    return make_stack()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """One PostgreSQL server for the tests that do not stop it."""
+    folder = Path(tempfile.mkdtemp(prefix="chat-pg-"))
+    folder.chmod(0o755)
+    server = Postgres(folder / "pg").start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder)

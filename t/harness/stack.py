@@ -1,0 +1,126 @@
+"""The whole path: nginx, chat-worker, Redis and a membership database."""
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from .chat_client import ChatClient
+from .process import SANITIZER, is_running, wait_until
+from .servers import (ChatWorker, Nginx, PostgresMembership, Redis, Sqlite)
+from .websocket import WebSocket
+
+# Lines of error.log that a test has to expect aloud, with Stack.expect().
+SERIOUS = re.compile(r"\[(alert|emerg|crit)\]")
+
+
+class Stack:
+    """Everything is started by the constructor. Users 1, 2 and 3 are in chat
+    21, users 1 and 4 in chat 22; user 5 is in no chat.
+
+    trust    chat_trust_init: a client may name its user by 230
+    chat     more directives for the chat location
+    worker   settings for chat-worker, {section: {name: value}}
+    postgres a running Postgres to keep the membership in, instead of SQLite
+    """
+
+    def __init__(self, trust=True, chat="", server="", http="", main="",
+                 nginx_workers=1, worker=None, postgres=None,
+                 redis_options=()):
+        # Short, because a Unix socket's path has at most 107 bytes.
+        self.folder = Path(tempfile.mkdtemp(prefix="chat-"))
+        self.folder.chmod(0o755)
+        self.clients = []
+        self.expected = []
+        self.processes = []
+        try:
+            self.redis = self._start(Redis(self.folder, *redis_options))
+            if postgres:
+                self.members = PostgresMembership(postgres, self.folder.name)
+            else:
+                self.members = Sqlite(self.folder)
+            self.members.add(21, 1, 2, 3)
+            self.members.add(22, 1, 4)
+            self.worker = self._start(ChatWorker(
+                self.folder, self.redis.url, self.members.url, worker))
+            self.nginx = self._start(Nginx(
+                self.folder, f"""\
+            chat_pass unix:{self.worker.socket};
+            chat_user $arg_user;
+            {"chat_trust_init on;" if trust else ""}
+            {chat}""", server, http, main, nginx_workers))
+        except BaseException:
+            self.stop(check=False)
+            raise
+
+    def _start(self, process):
+        self.processes.append(process)
+        return process.start()
+
+    # Clients
+
+    def connect(self, user=None, **options):
+        """A client at the chat's address, proven to be `user` if given."""
+        query = f"?user={user}" if user is not None else ""
+        client = ChatClient(("127.0.0.1", self.nginx.port),
+                            f"/chat/chat_websocket/{query}", **options)
+        self.clients.append(client)
+        if user is not None:
+            client.expect(240)
+        return client
+
+    def raw(self, path="/chat/chat_websocket/", **options):
+        """A WebSocket without any knowledge of the chat's protocol."""
+        client = WebSocket(("127.0.0.1", self.nginx.port), path, **options)
+        self.clients.append(client)
+        return client
+
+    def attached(self):
+        """Waits until a message gets all the way to Redis and back."""
+        def answered():
+            probe = self.connect(5)
+            probe.send_message(21, "probe")
+            reason = probe.expect(300)["data"]["msg"]
+            probe.close()
+            return "member" in reason
+        wait_until(answered, 20, "the path from end to end")
+
+    # Faults
+
+    def expect(self, pattern):
+        """Lines with this pattern are no mistake in this test's logs."""
+        self.expected.append(re.compile(pattern))
+
+    def kill_worker(self):
+        self.worker.kill()
+        self.worker.start()
+
+    # The end
+
+    def stop(self, check=True):
+        """Ends all, and fails for what stands in the logs or is left over."""
+        for client in self.clients:
+            client.abort()
+        pids = [p.pid for p in self.processes if p.popen]
+        errors = []
+        for process in reversed(self.processes):
+            try:
+                process.stop()
+            except Exception as error:  # the others must end too
+                errors.append(str(error))
+        if check:
+            errors += self._complaints()
+            errors += [f"process {pid} is left" for pid in pids
+                       if is_running(pid)]
+        if errors:
+            raise AssertionError("\n".join([*errors, f"in {self.folder}"]))
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _complaints(self):
+        """Lines that no log may have, apart from those expected."""
+        for log in sorted(self.folder.glob("*.log")):
+            for line in log.read_text(errors="replace").splitlines():
+                serious = SANITIZER.search(line) or (
+                    log.name.endswith("error.log") and SERIOUS.search(line))
+                if serious and not any(e.search(line) for e in self.expected):
+                    yield f"{log.name}: {line}"
