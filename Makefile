@@ -1,4 +1,6 @@
 # make             nginx module and chat-worker, into build/
+# make run         install what is missing, build, start everything, with a
+#                  demo page (PORT=8080 RUN_DIR=run)
 # make test        every suite; make check-<suite> runs one
 # make format      clang-format; make format-check only looks
 # make deps        install the Debian packages for all of the above
@@ -135,6 +137,13 @@ $(NGX_BUILD)/Makefile: SHELL := /bin/bash
 $(MODULE): $(NGX_BUILD)/Makefile $(MODULE_SOURCES)
 	cd $(NGX_BUILD) && $(MAKE) -f objs/Makefile modules
 	cp $(NGX_BUILD)/objs/$(@F) $@
+
+# The demo
+
+run: export PORT := $(or $(PORT),8080)
+run: export RUN_DIR := $(or $(RUN_DIR),run)
+run: all
+	@exec client/demo/run
 
 # Tests. Each suite can be run alone; `make test` runs them one after another
 # and adds up what they counted.
