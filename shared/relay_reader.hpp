@@ -40,7 +40,7 @@ enum class Error : std::uint8_t {
     UnknownKind,   // a kind that does not exist
     Direction,     // a kind that does not travel this way
     ShortPayload,  // a payload shorter than its fixed part
-    Malformed,     // fields that contradict each other, see fail()
+    Malformed,     // fields that contradict each other, see reject()
     NoMemory,
 };
 
@@ -69,7 +69,7 @@ class Reader {
     Status next(Frame* out);
 
     // For a caller whose decoder has refused a frame: makes the reader fail.
-    void fail(Error error) { error_ = error; }
+    void reject(Error error) { error_ = error; }
 
     Error error() const { return error_; }
 
