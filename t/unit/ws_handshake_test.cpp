@@ -1,11 +1,10 @@
 #include "ngx_chat_module/ws/handshake.hpp"
 
-#include <check.h>
-
 #include <string>
 #include <vector>
 
 #include "ngx_chat_module/ws/field_reader.hpp"
+#include "t/unit/ws_test_util.hpp"
 
 using namespace chat::ws;
 
@@ -38,10 +37,10 @@ std::string select(const std::vector<std::string_view>& offered,
 
 START_TEST(acceptOfRfcExample)
 {
-    ck_assert_str_eq(accept("dGhlIHNhbXBsZSBub25jZQ==").c_str(),
-                     "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-    ck_assert_str_eq(accept("x3JJHMbDL1EzLkh9GBhXDw==").c_str(),
-                     "HSmrc0sMlYUkAGmm5OPpG2HaGWk=");
+    EXPECT_EQ(accept("dGhlIHNhbXBsZSBub25jZQ=="),
+              "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    EXPECT_EQ(accept("x3JJHMbDL1EzLkh9GBhXDw=="),
+              "HSmrc0sMlYUkAGmm5OPpG2HaGWk=");
 }
 END_TEST
 
@@ -100,14 +99,13 @@ END_TEST
 
 START_TEST(subprotocolByTheClientsPreference)
 {
-    ck_assert_str_eq(select({"chat, superchat"}, {"superchat"}).c_str(),
-                     "superchat");
-    ck_assert_str_eq(select({"b, a"}, {"a", "b"}).c_str(), "b");
-    ck_assert_str_eq(select({"x", "y, a"}, {"a", "b"}).c_str(), "a");
-    ck_assert_str_eq(select({"Chat"}, {"chat"}).c_str(), "none");
-    ck_assert_str_eq(select({"chat"}, {}).c_str(), "none");
-    ck_assert_str_eq(select({}, {"chat"}).c_str(), "none");
-    ck_assert_str_eq(select({",chat ,, x,"}, {"chat"}).c_str(), "chat");
+    EXPECT_EQ(select({"chat, superchat"}, {"superchat"}), "superchat");
+    EXPECT_EQ(select({"b, a"}, {"a", "b"}), "b");
+    EXPECT_EQ(select({"x", "y, a"}, {"a", "b"}), "a");
+    EXPECT_EQ(select({"Chat"}, {"chat"}), "none");
+    EXPECT_EQ(select({"chat"}, {}), "none");
+    EXPECT_EQ(select({}, {"chat"}), "none");
+    EXPECT_EQ(select({",chat ,, x,"}, {"chat"}), "chat");
 }
 END_TEST
 
@@ -119,31 +117,22 @@ START_TEST(malformedSubprotocols)
         ck_assert_msg(select({bad}, {"chat"}) == "malformed", "'%s'",
                       bad.data());
     }
-    ck_assert_str_eq(select({"chat", "chat"}, {"chat"}).c_str(), "malformed");
-    ck_assert_str_eq(select({"chat", ""}, {"chat"}).c_str(), "chat");
+    EXPECT_EQ(select({"chat", "chat"}, {"chat"}), "malformed");
+    EXPECT_EQ(select({"chat", ""}, {"chat"}), "chat");
 
     std::string many = "p0";
     for (int i = 1; i < 100; ++i) {
         many += ",p" + std::to_string(i);
     }
-    ck_assert_str_eq(select({many}, {"p1"}).c_str(), "malformed");
+    EXPECT_EQ(select({many}, {"p1"}), "malformed");
 }
 END_TEST
 
 int main()
 {
-    Suite* suite = suite_create("ws handshake");
-    TCase* tcase = tcase_create("handshake");
-    tcase_add_test(tcase, acceptOfRfcExample);
-    tcase_add_test(tcase, keyIsBase64OfSixteenBytes);
-    tcase_add_test(tcase, everyVersion);
-    tcase_add_test(tcase, tokensOfConnectionAndUpgrade);
-    tcase_add_test(tcase, subprotocolByTheClientsPreference);
-    tcase_add_test(tcase, malformedSubprotocols);
-    suite_add_tcase(suite, tcase);
-    SRunner* runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return wstest::runTests(
+        "ws handshake",
+        {acceptOfRfcExample, keyIsBase64OfSixteenBytes, everyVersion,
+         tokensOfConnectionAndUpgrade, subprotocolByTheClientsPreference,
+         malformedSubprotocols});
 }

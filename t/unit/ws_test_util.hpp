@@ -14,7 +14,36 @@
 
 #include "ngx_chat_module/ws/assembler.hpp"
 
+// Last: it defines a macro `fail` that the standard library's headers cannot
+// live with.
+#include <check.h>
+
+// Compares two strings; both may be temporaries.
+#define EXPECT_EQ(actual, wanted)                                           \
+    do {                                                                    \
+        std::string actual_(actual);                                        \
+        std::string wanted_(wanted);                                        \
+        ck_assert_msg(actual_ == wanted_, "%s: '%s', wanted '%s'", #actual, \
+                      actual_.c_str(), wanted_.c_str());                    \
+    } while (false)
+
 namespace wstest {
+
+inline int runTests(const char* name, std::initializer_list<const TTest*> tests)
+{
+    Suite* suite = suite_create(name);
+    TCase* tcase = tcase_create(name);
+    tcase_set_timeout(tcase, 120);
+    for (const TTest* test : tests) {
+        tcase_add_test(tcase, test);
+    }
+    suite_add_tcase(suite, tcase);
+    SRunner* runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
 
 inline std::string bytes(std::initializer_list<int> values)
 {
