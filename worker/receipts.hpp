@@ -14,43 +14,43 @@ namespace chat::relay {
 
 class Receipts {
   public:
-    // Called at each change of completed(). Reset it before what it refers
+    // Called whenever a MESSAGE is finished. Reset it before what it refers
     // to goes away.
-    std::function<void()> onProgress;
+    std::function<void()> onFinish;
 
-    // The number of the MESSAGE that has just come.
-    std::uint64_t open()
+    // The number of the MESSAGE, that many bytes long, that has just come.
+    std::uint64_t open(std::size_t bytes)
     {
         done_.push_back(false);
+        bytes_ += bytes;
         return completed_ + done_.size();
     }
 
     // The MESSAGE with that number is dealt with.
-    void finish(std::uint64_t number)
+    void finish(std::uint64_t number, std::size_t bytes)
     {
         ++finished_;
+        bytes_ -= bytes;
         done_[static_cast<std::size_t>(number - completed_ - 1)] = true;
 
-        if (!done_.front()) {
-            return;
-        }
         while (!done_.empty() && done_.front()) {
             done_.pop_front();
             ++completed_;
         }
-        if (onProgress) {
-            onProgress();
+        if (onFinish) {
+            onFinish();
         }
     }
 
     // What RECEIPT says: this many, counted from the first.
     std::uint64_t completed() const { return completed_; }
 
-    // MESSAGE frames that are not finished yet.
+    // MESSAGE frames that are not finished yet, and their bytes.
     std::size_t pending() const
     {
         return static_cast<std::size_t>(completed_ + done_.size() - finished_);
     }
+    std::size_t pendingBytes() const { return bytes_; }
 
     // The span from the first unfinished MESSAGE to the last one that came.
     std::size_t window() const { return done_.size(); }
@@ -58,6 +58,7 @@ class Receipts {
   private:
     std::uint64_t completed_ = 0;
     std::uint64_t finished_ = 0;
+    std::size_t bytes_ = 0;
     std::deque<bool> done_;  // of the MESSAGE frames after completed_
 };
 
@@ -67,8 +68,10 @@ class Receipts {
 class MessageTicket {
   public:
     MessageTicket() = default;
-    explicit MessageTicket(std::shared_ptr<Receipts> receipts)
-        : receipts_(std::move(receipts)), number_(receipts_->open())
+    MessageTicket(std::shared_ptr<Receipts> receipts, std::size_t bytes)
+        : receipts_(std::move(receipts)),
+          number_(receipts_->open(bytes)),
+          bytes_(bytes)
     {
     }
     MessageTicket(MessageTicket&& other) noexcept = default;
@@ -78,6 +81,7 @@ class MessageTicket {
             done();
             receipts_ = std::move(other.receipts_);
             number_ = other.number_;
+            bytes_ = other.bytes_;
         }
         return *this;
     }
@@ -89,7 +93,7 @@ class MessageTicket {
     void done()
     {
         if (auto receipts = std::exchange(receipts_, nullptr)) {
-            receipts->finish(number_);
+            receipts->finish(number_, bytes_);
         }
     }
 
@@ -98,6 +102,7 @@ class MessageTicket {
   private:
     std::shared_ptr<Receipts> receipts_;
     std::uint64_t number_ = 0;
+    std::size_t bytes_ = 0;
 };
 
 }  // namespace chat::relay

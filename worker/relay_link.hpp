@@ -9,10 +9,10 @@
 #include <string>
 #include <string_view>
 
+#include "receipts.hpp"
 #include "shared/relay_format.hpp"
 #include "shared/relay_payload.hpp"
 #include "shared/relay_writer.hpp"
-#include "receipts.hpp"
 
 namespace chat::relay {
 
