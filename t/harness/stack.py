@@ -1,7 +1,9 @@
 """The whole path: nginx, chat-worker, Redis and a membership database."""
 
+import os
 import re
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -19,7 +21,9 @@ class Stack:
     21, users 1 and 4 in chat 22; user 5 is in no chat.
 
     trust    chat_trust_init: a client may name its user by 230
-    chat     more directives for the chat location
+    chat, server, http, main
+             more directives for the chat location, its server, and above;
+             @WORKER@ is chat-worker's socket, @FOLDER@ the stack's folder
     worker   settings for chat-worker, {section: {name: value}}
     postgres a running Postgres to keep the membership in, instead of SQLite
     """
@@ -44,11 +48,10 @@ class Stack:
             self.worker = self._start(ChatWorker(
                 self.folder, self.redis.url, self.members.url, worker))
             self.nginx = self._start(Nginx(
-                self.folder, f"""\
-            chat_pass unix:{self.worker.socket};
-            chat_user $arg_user;
-            {"chat_trust_init on;" if trust else ""}
-            {chat}""", server, http, main, nginx_workers))
+                self.folder, self.fill(
+                    "chat_pass unix:@WORKER@; chat_user $arg_user;"
+                    + ("chat_trust_init on;" if trust else "") + chat),
+                self.fill(server), self.fill(http), main, nginx_workers))
         except BaseException:
             self.stop(check=False)
             raise
@@ -57,13 +60,17 @@ class Stack:
         self.processes.append(process)
         return process.start()
 
+    def fill(self, text):
+        return text.replace("@WORKER@", str(self.worker.socket)).replace(
+            "@FOLDER@", str(self.folder))
+
     # Clients
 
-    def connect(self, user=None, **options):
+    def connect(self, user=None, path="/chat/chat_websocket/", **options):
         """A client at the chat's address, proven to be `user` if given."""
         query = f"?user={user}" if user is not None else ""
-        client = ChatClient(("127.0.0.1", self.nginx.port),
-                            f"/chat/chat_websocket/{query}", **options)
+        client = ChatClient(("127.0.0.1", self.nginx.port), path + query,
+                            **options)
         self.clients.append(client)
         if user is not None:
             client.expect(240)
@@ -85,6 +92,8 @@ class Stack:
             return "member" in reason
         wait_until(answered, 20, "the path from end to end")
 
+    wait = staticmethod(wait_until)
+
     # Faults
 
     def expect(self, pattern):
@@ -92,8 +101,16 @@ class Stack:
         self.expected.append(re.compile(pattern))
 
     def kill_worker(self):
+        """kill -9 for chat-worker, and a new one at once."""
         self.worker.kill()
         self.worker.start()
+
+    def kill_nginx_worker(self, pid):
+        """kill -9 for one nginx worker; nginx starts another."""
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not is_running(pid)
+                   and len(self.nginx.worker_pids()) ==
+                   self.nginx.parts["workers"], what="a new nginx worker")
 
     # The end
 
