@@ -2,13 +2,18 @@
 # make run         install what is missing, build, start everything, with a
 #                  demo page (PORT=8080 RUN_DIR=run)
 # make test        every suite; make check-<suite> runs one
+# make fuzz        libFuzzer, FUZZ_TIME=60 seconds each
+# make lint        clang-tidy, shellcheck, Python and JavaScript checks
 # make format      clang-format; make format-check only looks
+# make install     into DESTDIR and PREFIX; make uninstall
 # make deps        install the Debian packages for all of the above
 #
 # NGX_SRC=<unpacked nginx source>   build the module for another nginx
 # SANITIZE=address,undefined        build and test with sanitizers, apart
 
 NGX_SRC ?= /usr/share/nginx/src
+PREFIX ?= /usr/local
+FUZZ_TIME ?= 60
 CXX := $(if $(filter default,$(origin CXX)),g++,$(CXX))
 OPT ?= -O2 -g
 PYTHON := /usr/bin/python3
@@ -75,6 +80,8 @@ SHARED_OBJ := $(call objects,shared/*.cpp)
 WORKER_OBJ := $(filter-out %/main.o,$(call objects,worker/*.cpp))
 LIBS := $(BUILD)/libworker.a $(BUILD)/libws.a $(BUILD)/libshared.a
 UNIT := $(patsubst %.cpp,$(BUILD)/%,$(wildcard t/unit/*_test.cpp))
+REPLAYS := $(patsubst %_fuzz.cpp,$(BUILD)/%_replay,$(wildcard t/fuzz/*_fuzz.cpp))
+FUZZERS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard t/fuzz/*_fuzz.cpp))
 TOOLS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard t/tools/*.cpp))
 SCRIPTS := $(patsubst %,$(BUILD)/%.inc,$(wildcard worker/scripts/*.lua))
 
@@ -108,6 +115,13 @@ $(BUILD)/t/tools/%: $(BUILD)/t/tools/%.o $(LIBS)
 
 $(BUILD)/t/unit/%: $(BUILD)/t/unit/%.o $(LIBS)
 	$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS) $(shell pkg-config --libs check)
+
+$(BUILD)/t/fuzz/%_replay: $(BUILD)/t/fuzz/%_fuzz.o \
+    $(BUILD)/t/fuzz/replay_main.o $(LIBS)
+	$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+
+$(BUILD)/t/fuzz/%_fuzz: $(BUILD)/t/fuzz/%_fuzz.o $(LIBS)
+	$(CXX) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(ALL_LIBS)
 
 tools: $(TOOLS)
 .SECONDARY:
@@ -148,28 +162,112 @@ run: all
 # Tests. Each suite can be run alone; `make test` runs them one after another
 # and adds up what they counted.
 
-SUITES := unit
-test: all tools $(UNIT)
+SUITES := unit fuzz nginx integration client browser
+PYTEST := $(PYTHON) -B -m pytest -q -n 2 -p no:cacheprovider
+JS_TESTS := $(wildcard client/test/*.test.js)
+
+# What a sanitizer finds ends the program, in nginx too, which is preloaded.
+export ASAN_OPTIONS := detect_leaks=0
+export UBSAN_OPTIONS := print_stacktrace=1
+ifdef SANITIZE
+export TEST_NGINX_BINARY := $(abspath $(BUILD))/nginx-preloaded
+endif
+
+test: all tools $(UNIT) $(REPLAYS) $(TEST_NGINX_BINARY)
 	+@t/run-suites $(SUITES)
 
 check-unit: $(UNIT)
 	@failed=0; for test in $^; do $$test || failed=1; done; exit $$failed
 
-check-nginx: all tools
-	TEST_NGINX_LOAD_MODULES=$(abspath $(MODULE)) prove -It/lib t/nginx/*.t
+check-fuzz: $(REPLAYS)
+	@failed=0; for test in $^; do name=$${test##*/}; \
+	    echo "$$name"; $$test t/fuzz/corpus/$${name%_replay} || failed=1; \
+	done; exit $$failed
 
-check-integration: all tools
+check-nginx: all tools $(TEST_NGINX_BINARY)
+	TEST_NGINX_LOAD_MODULES=$(abspath $(MODULE)) prove -It/lib t/nginx
+
+check-integration: all $(TEST_NGINX_BINARY)
 	$(PYTEST) t/integration
 
-PYTEST := $(PYTHON) -B -m pytest -q -n 2 -p no:cacheprovider
+check-browser: all
+	$(PYTEST) -n 0 t/browser
 
-.PHONY: all clean deps packages tools run test check-unit check-nginx \
-    check-integration
+check-client:
+	node --test $(JS_TESTS)
 
-CXX_FILES := $(shell git ls-files '*.[ch]pp' 2>/dev/null)
+$(BUILD)/nginx-preloaded: $(BUILD)/settings
+	printf '#!/bin/sh\nexec env LD_PRELOAD="%s %s" nginx "$$@"\n' \
+	    $$($(CXX) -print-file-name=libasan.so) \
+	    $$($(CXX) -print-file-name=libubsan.so) >$@
+	chmod +x $@
+
+# Each target for FUZZ_TIME seconds; new inputs of interest go to build/, what
+# makes it fail is left beside them.
+fuzz:
+	$(MAKE) BUILD=build/fuzz CXX=clang++ SANITIZE=address,undefined \
+	    OPT="-O1 -g -fsanitize=fuzzer-no-link" fuzz-run
+fuzz-run: $(FUZZERS)
+	@set -e; for fuzzer in $^; do name=$${fuzzer##*/}; name=$${name%_fuzz}; \
+	    mkdir -p $(BUILD)/found/$$name; echo "=== $$name"; \
+	    $$fuzzer -max_total_time=$(FUZZ_TIME) -print_final_stats=1 \
+	        -artifact_prefix=$(BUILD)/found/ $(BUILD)/found/$$name \
+	        t/fuzz/corpus/$$name; \
+	done
+
+# Style
+
+CXX_FILES := $(wildcard */*.[ch]pp */*/*.[ch]pp)
+TIDY := $(patsubst %,$(BUILD)/lint/%,$(filter %.cpp,$(CXX_FILES)))
+SHELL_FILES := tools/install-packages client/demo/run .ci/run
+PYTHON_FILES := t/run-suites $(wildcard t/*.py t/*/*.py)
+JS_FILES := $(wildcard client/*/*.js t/*/*.js)
+NGX_INCLUDES = $(addprefix -isystem $(NGX_BUILD)/, objs src/core src/event \
+    src/event/modules src/os/unix src/http src/http/modules src/http/v2)
+
+lint: $(TIDY)
+	shellcheck $(SHELL_FILES)
+	$(PYTHON) -m pyflakes $(PYTHON_FILES)
+	@for file in $(JS_FILES); do node --check $$file || exit 1; done
+
+$(BUILD)/lint/%.cpp: %.cpp .clang-tidy | packages $(SCRIPTS) $(NGX_BUILD)/Makefile
+	@mkdir -p $(@D)
+	clang-tidy --quiet $< -- -std=c++20 -I. -I$(BUILD) $(NGX_INCLUDES) \
+	    $(shell pkg-config --cflags $(PKGS))
+	@touch $@
+
 format: ; clang-format-14 -i $(CXX_FILES)
-format-check: ; clang-format-14 --dry-run --Werror $(CXX_FILES)
-.PHONY: format format-check
+format-check: | packages ; clang-format-14 --dry-run --Werror $(CXX_FILES)
+
+# Installation. nginx finds the module by
+# "load_module modules/ngx_http_chat_module.so;" where its own modules are.
+
+NGX_MODULES ?= $(or $(shell nginx -V 2>&1 | \
+    sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p'),/usr/lib/nginx/modules)
+MODULES_DIR = $(DESTDIR)$(NGX_MODULES)
+PREFIX_DIR = $(DESTDIR)$(PREFIX)
+DOC_DIR = $(PREFIX_DIR)/share/doc/ngx-chat
+UNIT_DIR = $(PREFIX_DIR)/lib/systemd/system
+
+install: all
+	install -d $(MODULES_DIR) $(PREFIX_DIR)/bin $(UNIT_DIR) $(DOC_DIR) \
+	    $(PREFIX_DIR)/share/ngx-chat
+	install -m 644 $(MODULE) $(MODULES_DIR)
+	install $(WORKER) $(PREFIX_DIR)/bin
+	sed 's,@PREFIX@,$(PREFIX),' docs/examples/chat-worker.service.in \
+	    >$(UNIT_DIR)/chat-worker.service
+	install -m 644 LICENSE README.md $(wildcard docs/*.md docs/examples/*.*) \
+	    $(DOC_DIR)
+	install -m 644 $(wildcard client/src/*) $(PREFIX_DIR)/share/ngx-chat
+
+uninstall:
+	rm -f $(MODULES_DIR)/$(notdir $(MODULE)) \
+	    $(PREFIX_DIR)/bin/$(notdir $(WORKER)) \
+	    $(UNIT_DIR)/chat-worker.service
+	rm -rf $(DOC_DIR) $(PREFIX_DIR)/share/ngx-chat
 
 clean:
 	rm -rf build
+
+.PHONY: all clean deps packages tools run test fuzz fuzz-run lint format \
+    format-check install uninstall $(addprefix check-,$(SUITES))
