@@ -10,6 +10,7 @@
 #
 # NGX_SRC=<unpacked nginx source>   build the module for another nginx
 # SANITIZE=address,undefined        build and test with sanitizers, apart
+# V=1                               show the compiler's command lines
 
 NGX_SRC ?= /usr/share/nginx/src
 PREFIX ?= /usr/local
@@ -17,6 +18,8 @@ FUZZ_TIME ?= 60
 CXX := $(if $(filter default,$(origin CXX)),g++,$(CXX))
 OPT ?= -O2 -g
 PYTHON := /usr/bin/python3
+
+Q := $(if $(V),,@)
 
 comma := ,
 BUILD ?= build$(and $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))
@@ -93,35 +96,41 @@ endif
 
 $(BUILD)/%.o: %.cpp $(BUILD)/settings | packages $(SCRIPTS)
 	@mkdir -p $(@D)
-	$(CXX) $(ALL_CXXFLAGS) -c -o $@ $<
+	@echo "C++  $<"
+	$(Q)$(CXX) $(ALL_CXXFLAGS) -c -o $@ $<
 
 # A Redis script as a C++ string: #include "worker/scripts/<name>.lua.inc"
 $(BUILD)/%.lua.inc: %.lua
 	@mkdir -p $(@D)
-	(printf 'R"lua('; cat $<; printf ')lua"\n') >$@
+	$(Q)(printf 'R"lua('; cat $<; printf ')lua"\n') >$@
 
 $(BUILD)/libws.a: $(WS_OBJ)
 $(BUILD)/libshared.a: $(SHARED_OBJ)
 $(BUILD)/libworker.a: $(WORKER_OBJ)
 $(BUILD)/lib%.a:
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $(WORKER): $(BUILD)/worker/main.o $(LIBS)
-	$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	@echo "LINK $@"
+	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
 $(BUILD)/t/tools/%: $(BUILD)/t/tools/%.o $(LIBS)
-	$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	@echo "LINK $@"
+	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
 $(BUILD)/t/unit/%: $(BUILD)/t/unit/%.o $(LIBS)
-	$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS) $(shell pkg-config --libs check)
+	@echo "LINK $@"
+	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS) $(shell pkg-config --libs check)
 
 $(BUILD)/t/fuzz/%_replay: $(BUILD)/t/fuzz/%_fuzz.o \
     $(BUILD)/t/fuzz/replay_main.o $(LIBS)
-	$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	@echo "LINK $@"
+	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
 $(BUILD)/t/fuzz/%_fuzz: $(BUILD)/t/fuzz/%_fuzz.o $(LIBS)
-	$(CXX) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(ALL_LIBS)
+	@echo "LINK $@"
+	$(Q)$(CXX) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(ALL_LIBS)
 
 tools: $(TOOLS)
 .SECONDARY:
@@ -139,9 +148,10 @@ MODULE_SOURCES := $(wildcard ngx_chat_module/*.[ch]pp \
 
 $(NGX_BUILD)/Makefile: config $(BUILD)/settings | packages
 	@rm -rf $(NGX_BUILD) && mkdir -p $(NGX_BUILD)
-	ln -s $(wildcard $(abspath $(NGX_SRC))/*) $(NGX_BUILD)
+	@ln -s $(wildcard $(abspath $(NGX_SRC))/*) $(NGX_BUILD)
 	@rm -f $(NGX_BUILD)/Makefile $(NGX_BUILD)/objs
-	cd $(NGX_BUILD) && if [ -f conf_flags ]; then . ./conf_flags; \
+	@echo "configure $(NGX_SRC)"
+	$(Q)cd $(NGX_BUILD) && if [ -f conf_flags ]; then . ./conf_flags; \
 	else NGX_CONF_FLAGS=($(NGX_FLAGS)); fi && \
 	$$([ -f configure ] && echo ./configure || echo auto/configure) \
 	    "$${NGX_CONF_FLAGS[@]}" --with-cc-opt="$(OPT) $(SAN)" \
@@ -149,8 +159,9 @@ $(NGX_BUILD)/Makefile: config $(BUILD)/settings | packages
 $(NGX_BUILD)/Makefile: SHELL := /bin/bash
 
 $(MODULE): $(NGX_BUILD)/Makefile $(MODULE_SOURCES)
-	cd $(NGX_BUILD) && $(MAKE) -f objs/Makefile modules
-	cp $(NGX_BUILD)/objs/$(@F) $@
+	@echo "LINK $@"
+	$(Q)cd $(NGX_BUILD) && $(MAKE) $(if $(V),,-s) -f objs/Makefile modules
+	$(Q)cp $(NGX_BUILD)/objs/$(@F) $@
 
 # The demo
 
