@@ -48,7 +48,7 @@ LINT_PACKAGES := clang-tidy clang-format-14 shellcheck pyflakes3 nodejs
 BENCH_PACKAGES := $(RUN_PACKAGES) libnginx-mod-nchan mosquitto nodejs npm
 
 goals := $(or $(MAKECMDGOALS),all)
-purposes := $(if $(filter-out clean format% uninstall,$(goals)),BUILD) \
+purposes := $(if $(filter-out clean help format% uninstall,$(goals)),BUILD) \
     $(if $(filter run,$(goals)),RUN) \
     $(if $(filter test check% fuzz,$(goals)),TEST) \
     $(if $(filter lint format%,$(goals)),LINT) \
@@ -280,5 +280,8 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all clean deps packages tools run test fuzz fuzz-run lint format \
+help:
+	@sed '/^#/!Q; s/^# \{0,1\}//' Makefile
+
+.PHONY: all clean help deps packages tools run test fuzz fuzz-run lint format \
     format-check install uninstall $(addprefix check-,$(SUITES))
