@@ -1,6 +1,7 @@
 // Who is in which chat. Chats and users are rows of the owner's database; this
-// interface only reads them. Back ends: membership_sqlite, membership_postgresql,
-// membership_memory (unit tests). membership_cache stands in front of any.
+// interface only reads them. Back ends: membership_sqlite,
+// membership_postgresql, membership_memory (unit tests). membership_cache
+// stands in front of any.
 
 #pragma once
 
