@@ -1,0 +1,16 @@
+// MQTT 3.1.1 with QoS 1 and a persistent session: stored and acknowledged.
+#ifndef BENCH_LOAD_MQTT_HPP
+#define BENCH_LOAD_MQTT_HPP
+
+#include <memory>
+
+#include "t/bench/load/client.hpp"
+
+namespace bench {
+
+std::unique_ptr<Client> makeMqttClient(Loop& loop, Sink& sink,
+                                       const Target& target);
+
+}  // namespace bench
+
+#endif

@@ -1,0 +1,17 @@
+// nchan: WebSocket subscribers; messages are published over HTTP by a few
+// keep-alive connections, as an application server would do it.
+#ifndef BENCH_LOAD_NCHAN_HPP
+#define BENCH_LOAD_NCHAN_HPP
+
+#include <memory>
+
+#include "t/bench/load/client.hpp"
+
+namespace bench {
+
+std::unique_ptr<Client> makeNchanClient(Loop& loop, Sink& sink,
+                                        const Target& target);
+
+}  // namespace bench
+
+#endif
