@@ -45,7 +45,8 @@ TEST_PACKAGES := $(RUN_PACKAGES) check clang libclang-rt-14-dev perl openssl \
     python3-websockets python3-redis python3-psycopg2 python3-selenium \
     chromium chromium-driver postgresql nodejs
 LINT_PACKAGES := clang-tidy clang-format-14 shellcheck pyflakes3 nodejs
-BENCH_PACKAGES := $(RUN_PACKAGES) libnginx-mod-nchan mosquitto nodejs npm
+BENCH_PACKAGES := $(RUN_PACKAGES) libnginx-mod-nchan mosquitto nodejs npm \
+    openssl libssl-dev
 
 goals := $(or $(MAKECMDGOALS),all)
 purposes := $(if $(filter-out clean help format% uninstall,$(goals)),BUILD) \
@@ -225,6 +226,8 @@ fuzz-run: $(FUZZERS)
 	        -artifact_prefix=$(BUILD)/found/ $(BUILD)/found/$$name \
 	        t/fuzz/corpus/$$name; \
 	done
+
+include t/bench/bench.mk
 
 # Style
 

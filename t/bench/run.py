@@ -53,7 +53,7 @@ def find_paths(build):
     return {
         "load": os.path.join(bench, "load"),
         "floor": os.path.join(bench, "floor"),
-        "broadcast": os.path.join(bench, "broadcast-worker"),
+        "echo": os.path.join(build, "t", "tools", "echo_worker"),
         "module": os.path.join(build, "ngx_http_chat_module.so"),
         "worker": os.path.join(build, "chat-worker"),
         "peers": peers,

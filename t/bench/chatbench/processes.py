@@ -132,7 +132,7 @@ class Servers:
         self.directory = directory
         self._processes = []
 
-    def start(self, arguments, env=None, user=None):
+    def start(self, arguments, env=None):
         name = os.path.basename(arguments[0])
         log = open(os.path.join(self.directory, f"{name}.log"), "ab")
         process = subprocess.Popen(

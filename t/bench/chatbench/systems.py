@@ -183,18 +183,19 @@ level = "warning"
 
 
 class Echo(System):
-    """The module with nothing but the echo worker: what nginx and the relay
-    cost without any chat."""
+    """The module with nothing but the echo worker, which sends each message
+    to all sessions: what nginx and the relay cost without any chat."""
     name = "module"
     title = "module + broadcast worker"
     path = "/g/"
-    can = frozenset(("fanout", "pairs", "heartbeat", "idle", "handshake",
-                     "tls", "deflate", "workers", "latency", "linear"))
+    can = frozenset(("fanout", "heartbeat", "idle", "handshake", "tls",
+                     "workers", "latency"))
 
     def start(self):
         setup = self.setup
         relay = setup.file("worker.sock")
-        self.servers.start([setup.paths["broadcast"], relay])
+        self.servers.start([setup.paths["echo"], "--broadcast",
+                            f"unix:{relay}"])
         self.servers.wait_for(relay)
         deflate = "chat_compression on;" if setup.deflate else ""
         self.start_nginx([setup.paths["module"]], f"""

@@ -1,6 +1,5 @@
 // One connection of the load, whatever its protocol, as the scenarios see it.
-#ifndef BENCH_LOAD_CLIENT_HPP
-#define BENCH_LOAD_CLIENT_HPP
+#pragma once
 
 #include <memory>
 #include <string>
@@ -80,5 +79,3 @@ std::unique_ptr<Client> makeClient(std::string_view protocol, Loop& loop,
                                    Sink& sink, const Target& target);
 
 }  // namespace bench
-
-#endif

@@ -1,7 +1,6 @@
 // Log-linear histogram of nanoseconds in the manner of HdrHistogram: 64 steps
 // for each power of two, so a value read back is at most 1.6 % too high.
-#ifndef BENCH_LOAD_HISTOGRAM_HPP
-#define BENCH_LOAD_HISTOGRAM_HPP
+#pragma once
 
 #include <cstdint>
 #include <vector>
@@ -29,5 +28,3 @@ class Histogram {
 };
 
 }  // namespace bench
-
-#endif

@@ -1,6 +1,5 @@
 // One epoll loop for all connections of the load client.
-#ifndef BENCH_LOAD_LOOP_HPP
-#define BENCH_LOAD_LOOP_HPP
+#pragma once
 
 #include <cstdint>
 
@@ -39,5 +38,3 @@ class Loop {
 };
 
 }  // namespace bench
-
-#endif

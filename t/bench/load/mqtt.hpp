@@ -1,6 +1,5 @@
 // MQTT 3.1.1 with QoS 1 and a persistent session: stored and acknowledged.
-#ifndef BENCH_LOAD_MQTT_HPP
-#define BENCH_LOAD_MQTT_HPP
+#pragma once
 
 #include <memory>
 
@@ -12,5 +11,3 @@ std::unique_ptr<Client> makeMqttClient(Loop& loop, Sink& sink,
                                        const Target& target);
 
 }  // namespace bench
-
-#endif

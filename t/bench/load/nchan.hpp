@@ -1,7 +1,6 @@
 // nchan: WebSocket subscribers; messages are published over HTTP by a few
 // keep-alive connections, as an application server would do it.
-#ifndef BENCH_LOAD_NCHAN_HPP
-#define BENCH_LOAD_NCHAN_HPP
+#pragma once
 
 #include <memory>
 
@@ -13,5 +12,3 @@ std::unique_ptr<Client> makeNchanClient(Loop& loop, Sink& sink,
                                         const Target& target);
 
 }  // namespace bench
-
-#endif

@@ -1,6 +1,5 @@
 // Reads the entries of a 236 frame: {"code":236,…,"data":{key: news, …}}.
-#ifndef BENCH_LOAD_NEWS_HPP
-#define BENCH_LOAD_NEWS_HPP
+#pragma once
 
 #include <string_view>
 
@@ -27,5 +26,3 @@ class NewsReader {
 };
 
 }  // namespace bench
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef BENCH_LOAD_OPTIONS_HPP
-#define BENCH_LOAD_OPTIONS_HPP
+#pragma once
 
 #include <cstdint>
 #include <string>
@@ -43,5 +42,3 @@ struct Options {
 };
 
 }  // namespace bench
-
-#endif

@@ -2,8 +2,7 @@
 // message and when it was due, then text that the receiver compares byte by
 // byte. Plain ASCII without quotes or backslashes, so that every protocol
 // carries it unescaped and it can be compared where it stands.
-#ifndef BENCH_LOAD_PAYLOAD_HPP
-#define BENCH_LOAD_PAYLOAD_HPP
+#pragma once
 
 #include <cstddef>
 #include <cstdint>
@@ -28,5 +27,3 @@ std::string makeContent(const Stamp& stamp, size_t size);
 bool readContent(std::string_view content, Stamp* stamp);
 
 }  // namespace bench
-
-#endif

@@ -5,8 +5,7 @@
 // client says {"phase": name} and goes on when it is sent a line; after it
 // comes {"result": name, …}. Connections stay open in between, so that the
 // runner can take the servers' CPU time and memory on both sides of a phase.
-#ifndef BENCH_LOAD_SCENARIO_HPP
-#define BENCH_LOAD_SCENARIO_HPP
+#pragma once
 
 #include <deque>
 #include <functional>
@@ -85,5 +84,3 @@ std::unique_ptr<Scenario> makeScenario(const Options& options,
                                        const Target& target);
 
 }  // namespace bench
-
-#endif

@@ -1,7 +1,6 @@
 // Chats of `group` members in which `senders` of each send: fan-out (one
 // group), pairs (groups of two), echo (groups of one).
-#ifndef BENCH_LOAD_TRAFFIC_HPP
-#define BENCH_LOAD_TRAFFIC_HPP
+#pragma once
 
 #include "t/bench/load/payload.hpp"
 #include "t/bench/load/scenario.hpp"
@@ -51,5 +50,3 @@ class TrafficScenario : public Scenario {
 };
 
 }  // namespace bench
-
-#endif

@@ -1,6 +1,5 @@
 // A non-blocking TCP or TLS client connection on a Loop.
-#ifndef BENCH_LOAD_TRANSPORT_HPP
-#define BENCH_LOAD_TRANSPORT_HPP
+#pragma once
 
 #include <netinet/in.h>
 #include <openssl/ssl.h>
@@ -77,5 +76,3 @@ class Transport : public Loop::Handler {
 };
 
 }  // namespace bench
-
-#endif

@@ -1,7 +1,6 @@
 // The client side of WebSocket, as much of it as a load client needs: no
 // fragments, since no server here sends any.
-#ifndef BENCH_LOAD_WEBSOCKET_HPP
-#define BENCH_LOAD_WEBSOCKET_HPP
+#pragma once
 
 #include <zlib.h>
 
@@ -39,5 +38,3 @@ class WebSocketClient : public Client {
 };
 
 }  // namespace bench
-
-#endif
