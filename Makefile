@@ -174,7 +174,7 @@ run: all
 # Tests. Each suite can be run alone; `make test` runs them one after another
 # and adds up what they counted.
 
-SUITES := unit fuzz nginx integration client browser
+SUITES := unit fuzz nginx integration faults client browser
 PYTEST := $(PYTHON) -B -m pytest -q -n 2 -p no:cacheprovider
 JS_TESTS := $(wildcard client/test/*.test.js)
 
@@ -201,6 +201,9 @@ check-nginx: all tools $(TEST_NGINX_BINARY)
 
 check-integration: all $(TEST_NGINX_BINARY)
 	$(PYTEST) t/integration
+
+check-faults: all $(TEST_NGINX_BINARY)
+	$(PYTEST) t/faults
 
 check-browser: all
 	$(PYTEST) -n 0 t/browser

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from .chat_client import ChatClient
 from .process import SANITIZER, is_running, wait_until
-from .servers import (ChatWorker, Nginx, PostgresMembership, Redis, Sqlite)
+from .proxy import Proxy
+from .servers import ChatWorker, Nginx, PostgresMembership, Redis, Sqlite
 from .websocket import WebSocket
 
 # Lines of error.log that a test has to expect aloud, with Stack.expect().
@@ -26,17 +27,20 @@ class Stack:
              @WORKER@ is chat-worker's socket, @FOLDER@ the stack's folder
     worker   settings for chat-worker, {section: {name: value}}
     postgres a running Postgres to keep the membership in, instead of SQLite
+    proxies  puts redis_proxy between chat-worker and Redis, and relay_proxy
+             between nginx and chat-worker
     """
 
     def __init__(self, trust=True, chat="", server="", http="", main="",
                  nginx_workers=1, worker=None, postgres=None,
-                 redis_options=()):
+                 redis_options=(), proxies=False):
         # Short, because a Unix socket's path has at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="chat-"))
         self.folder.chmod(0o755)
         self.clients = []
         self.expected = []
         self.processes = []
+        self.proxies = []
         try:
             self.redis = self._start(Redis(self.folder, *redis_options))
             if postgres:
@@ -45,8 +49,16 @@ class Stack:
                 self.members = Sqlite(self.folder)
             self.members.add(21, 1, 2, 3)
             self.members.add(22, 1, 4)
+            redis_url = self.redis.url
+            if proxies:
+                self.redis_proxy = self._proxy("redis", self.redis.socket)
+                redis_url = f"unix://{self.redis_proxy.path}"
             self.worker = self._start(ChatWorker(
-                self.folder, self.redis.url, self.members.url, worker))
+                self.folder, redis_url, self.members.url, worker))
+            self.relay_socket = self.worker.socket
+            if proxies:
+                self.relay_proxy = self._proxy("relay", self.worker.socket)
+                self.relay_socket = self.relay_proxy.path
             self.nginx = self._start(Nginx(
                 self.folder, self.fill(
                     "chat_pass unix:@WORKER@; chat_user $arg_user;"
@@ -60,8 +72,13 @@ class Stack:
         self.processes.append(process)
         return process.start()
 
+    def _proxy(self, name, target):
+        self.proxies.append(
+            Proxy(self.folder / f"{name}-proxy.sock", target))
+        return self.proxies[-1]
+
     def fill(self, text):
-        return text.replace("@WORKER@", str(self.worker.socket)).replace(
+        return text.replace("@WORKER@", str(self.relay_socket)).replace(
             "@FOLDER@", str(self.folder))
 
     # Clients
@@ -118,6 +135,8 @@ class Stack:
         """Ends all, and fails for what stands in the logs or is left over."""
         for client in self.clients:
             client.abort()
+        for proxy in self.proxies:
+            proxy.close()
         pids = [p.pid for p in self.processes if p.popen]
         errors = []
         for process in reversed(self.processes):
