@@ -88,7 +88,7 @@ inline std::string text(std::string_view payload)
     return frame(0x81, payload);
 }
 
-inline std::string close(int code, std::string_view reason = {})
+inline std::string closeFrame(int code, std::string_view reason = {})
 {
     return frame(0x88, bytes({code >> 8, code & 0xff}) + std::string(reason));
 }
