@@ -189,6 +189,8 @@ struct Setting {
 };
 
 constexpr auto kDay = std::chrono::hours(24);
+// As many recipients as the inbox script can take (stores.hpp).
+constexpr std::uint32_t kMaxBatch = 2000;
 constexpr std::uint64_t kAnySize = std::numeric_limits<std::int64_t>::max();
 
 std::vector<Setting> relaySettings()
@@ -222,8 +224,7 @@ std::vector<Setting> redisSettings()
     return {
         {"redis", "url",
          [](Config& c, const Place& p) {
-             c.redis.url = readUrl(
-                 p, {"unix:", "redis:", "rediss:", "sentinel:", "cluster:"});
+             c.redis.url = readUrl(p, {"unix:", "redis:"});
          }},
         {"redis", "timeout",
          [](Config& c, const Place& p) {
@@ -257,7 +258,7 @@ std::vector<Setting> redisSettings()
          }},
         {"redis", "batch",
          [](Config& c, const Place& p) {
-             c.redis.batch = readCount(p, 1, 7000);
+             c.redis.batch = readCount(p, 1, kMaxBatch);
          }},
     };
 }

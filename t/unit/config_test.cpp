@@ -86,7 +86,7 @@ START_TEST(errors_name_file_line_and_setting)
     expectError(kSmallest + "[redis]\ntimeout = \"2x\"\n",
                 "w.toml:6: \"redis.timeout\" must be a time");
     expectError(kSmallest + "[redis]\ntimeout = -1\n", "must be a time");
-    expectError(kSmallest + "[redis]\nbatch = 0\n", "between 1 and 7000");
+    expectError(kSmallest + "[redis]\nbatch = 0\n", "between 1 and 2000");
     expectError(kSmallest + "[redis]\nbatch = \"1\"\n", "must be an integer");
     expectError(kSmallest + "[redis]\nurl = \"http://x\"\n",
                 "must start with one of");

@@ -1,0 +1,75 @@
+#include "acknowledger.hpp"
+
+#include <cstdint>
+#include <utility>
+
+namespace chat {
+
+namespace {
+
+constexpr std::size_t kMaxWaitingKeys = 1'000'000;
+constexpr std::size_t kRetryBatches = 256;  // in one go
+constexpr std::uint64_t kRetryDelay = 500;  // ms
+
+}  // namespace
+
+Acknowledger::Acknowledger(Inbox& inbox, Timers& timers, Counters& counters)
+    : inbox_(inbox),
+      counters_(counters),
+      timer_(timers.create([this] { retry(); }))
+{
+}
+
+void Acknowledger::submit(std::string_view user, std::vector<std::string> keys,
+                          Done done)
+{
+    counters_.keysAcknowledged += keys.size();
+    auto batch =
+        std::make_shared<Batch>(Batch{std::string(user), std::move(keys)});
+    inbox_.acknowledge(batch->user, batch->keys,
+                       [this, batch, done = std::move(done)](
+                           bool ok, const std::string& reason) {
+                           if (ok) {
+                               done(true, {});
+                               return;
+                           }
+                           ++counters_.acknowledgeFailures;
+                           done(keep(batch), reason);
+                       });
+}
+
+bool Acknowledger::keep(std::shared_ptr<Batch> batch)
+{
+    if (waitingKeys_ + batch->keys.size() > kMaxWaitingKeys) {
+        counters_.acknowledgeDropped += batch->keys.size();
+        return false;
+    }
+    waitingKeys_ += batch->keys.size();
+    waiting_.push_back(std::move(batch));
+    if (!timer_->running()) {
+        timer_->start(kRetryDelay);
+    }
+    return true;
+}
+
+void Acknowledger::retry()
+{
+    if (inbox_.available()) {
+        for (std::size_t i = 0; i < kRetryBatches && !waiting_.empty(); ++i) {
+            auto batch = std::move(waiting_.front());
+            waiting_.pop_front();
+            waitingKeys_ -= batch->keys.size();
+            inbox_.acknowledge(batch->user, batch->keys,
+                               [this, batch](bool ok, const std::string&) {
+                                   if (!ok) {
+                                       keep(batch);
+                                   }
+                               });
+        }
+    }
+    if (!waiting_.empty()) {
+        timer_->start(kRetryDelay);
+    }
+}
+
+}  // namespace chat
