@@ -99,7 +99,7 @@ export class MessageList {
 
         const bubble = element('div', 'bubble');
         bubble.append(
-            element('span', mine ? 'hidden' : 'author',
+            element('span', mine ? 'author hidden' : 'author',
                 nameOf(message.send_user_id)),
             element('span', 'content', contentOf(message)),
             element('span', 'meta'));
