@@ -149,9 +149,6 @@ export class Connection {
         this.#timers.set('connect', this.#options.connectTimeout,
             () => this.#lost(attempt, failure('no answer to the handshake')));
         this.#enter('connecting');
-        if (this.#attempt !== attempt) {
-            return; // the state hook has stopped or restarted us
-        }
         try {
             const url = typeof this.#url === 'function'
                 ? this.#url() : this.#url;

@@ -11,7 +11,7 @@ export class Inbox {
     #overflow;
     #done;
     #waiting = new Map(); // key -> news, in the order of arrival
-    #current = null; // the key that the application has now
+    #delivering = false;
     #overflowed = false;
 
     /**
@@ -40,18 +40,14 @@ export class Inbox {
                 this.#keep(key, news);
             }
         }
-        if (this.#current === null) {
+        if (!this.#delivering) {
             this.#drain();
         }
     }
 
     /** Forgets what was not begun; the server still has it. */
     clear() {
-        for (const key of this.#waiting.keys()) {
-            if (key !== this.#current) {
-                this.#waiting.delete(key);
-            }
-        }
+        this.#waiting.clear();
         this.#overflowed = false;
     }
 
@@ -65,8 +61,8 @@ export class Inbox {
     }
 
     async #drain() {
+        this.#delivering = true;
         for (const [key, news] of this.#waiting) {
-            this.#current = key;
             try {
                 const result = this.#deliver(news, key);
                 // Awaiting what is no promise would cost a turn per message.
@@ -78,9 +74,10 @@ export class Inbox {
             } catch (error) {
                 this.#failed(error, key);
             }
+            // Only now, so that a repetition meanwhile finds it.
             this.#waiting.delete(key);
         }
-        this.#current = null;
+        this.#delivering = false;
         if (this.#overflowed) {
             this.#overflowed = false;
             this.#overflow();

@@ -310,6 +310,27 @@ test('close ends timers and listeners, rejects, acknowledges', async () => {
     assert.equal(FakeSocket.made.length, 1);
 });
 
+test('close delivers nothing more, not even what has arrived', async () => {
+    const open = [];
+    const subject = ready({
+        onMessage: (news, key) => new Promise((resolve) => {
+            shown.push(key);
+            open.push(resolve);
+        }),
+    });
+    FakeSocket.last.frame(236, { '5-a': {}, '6-b': {} });
+    subject.close();
+    open[0]();
+    await settled();
+    assert.deepEqual(shown, ['5-a']);
+    subject.connect();
+    FakeSocket.last.open();
+    FakeSocket.last.frame(240, { user: 7 });
+    assert.deepEqual(FakeSocket.last.framesOf(237)[0].data, ['5-a']);
+    FakeSocket.last.frame(236, { '6-b': {} });
+    assert.deepEqual(shown, ['5-a', '6-b']);
+});
+
 test('a closed client may connect again and still knows its keys', () => {
     const subject = ready();
     FakeSocket.last.frame(236, { '5-a': { content: 'one' } });

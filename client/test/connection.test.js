@@ -271,19 +271,34 @@ test('hooks may stop and restart', () => {
                     subject[action]();
                 }
             };
+            const expectOne = () => {
+                assert.equal(armed, false, name);
+                const wanted = action === 'stop' ? 0 : 1;
+                assert.ok(FakeSocket.alive <= wanted, name);
+                assert.equal(subject.state === 'closed', wanted === 0, name);
+                subject.stop();
+                assert.equal(world.clock.running, 0, name);
+                assert.equal(world.page.listeners, 0, name);
+            };
             subject = connection({}, { [name]: hook });
             subject.start();
             armed = true;
             FakeSocket.last.open();
             FakeSocket.last.text('x');
             FakeSocket.last.drop();
-            assert.equal(armed, false, name);
-            if (action === 'stop') {
-                assert.equal(subject.state, 'closed', name);
-                assert.equal(world.clock.running, 0, name);
-            } else {
-                assert.ok(FakeSocket.alive <= 1, name);
-                subject.stop();
+            expectOne();
+
+            if (name === 'state' || name === 'down') {
+                subject.start();
+                FakeSocket.last.open();
+                armed = true;
+                subject.restart();
+                expectOne();
+            }
+            if (name === 'state') {
+                armed = true;
+                subject.start();
+                expectOne();
             }
         }
     }
