@@ -21,7 +21,7 @@ def make_stack():
 
     yield make
     errors = []
-    for stack in stacks:
+    for stack in reversed(stacks):  # nodes before what they share
         try:
             stack.stop()
         except AssertionError as error:

@@ -163,6 +163,34 @@ async def relay_garbage_from_chat_worker(stack, load):
         await asyncio.sleep(0.5)
 
 
+@fault(workers=2)
+async def one_of_two_chat_workers_killed(stack, load):
+    for worker in stack.workers:
+        worker.kill()
+        await asyncio.sleep(1)
+        await in_thread(worker.start)
+
+
+@fault(nodes=2)
+async def two_nodes(stack, load):
+    await asyncio.sleep(1)
+
+
+@fault(nodes=2)
+async def chat_worker_of_one_node_killed(stack, load):
+    stack.worker.kill()
+    await asyncio.sleep(1)
+    await in_thread(stack.worker.start)
+
+
+@fault(nodes=2, proxies=True)
+async def redis_away_for_one_node(stack, load):
+    stack.redis_proxy.refusing = True
+    stack.redis_proxy.cut()
+    await asyncio.sleep(1)
+    stack.redis_proxy.refusing = False
+
+
 @fault()
 async def clients_vanish_and_return(stack, load):
     await asyncio.gather(*(
@@ -178,8 +206,10 @@ async def half_of_the_clients_are_offline(stack, load):
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("name", FAULTS)
 def test_fault(make_stack, name):
-    harm, options = FAULTS[name]
+    harm, options = FAULTS[name][0], dict(FAULTS[name][1])
+    nodes = options.pop("nodes", 1)
     stack = make_stack(**options)
+    stacks = [stack] + [make_stack(peer=stack) for _ in range(1, nodes)]
     for chat, members in CHATS.items():
         stack.members.add(chat, *map(int, members))
     history = History(CHATS)
@@ -189,8 +219,9 @@ def test_fault(make_stack, name):
                        for user in range(11, 21))
 
     async def run():
-        url = f"ws://127.0.0.1:{stack.nginx.port}/chat/chat_websocket/"
-        async with Load(history, [url],
+        urls = [f"ws://127.0.0.1:{each.nginx.port}/chat/chat_websocket/"
+                for each in stacks]
+        async with Load(history, urls,
                         second_devices=TWO_DEVICES) as load:
             await asyncio.sleep(LOAD_TIME / 2)
             await harm(stack, load)
@@ -205,7 +236,7 @@ def test_fault(make_stack, name):
     assert not faults, "\n".join(faults[:20])
     assert settled, "inboxes that were never emptied, or sends unanswered"
     assert len(history.confirmed) > 50
-    if re.match("chat_worker|redis|relay|nothing", name):
+    if re.match("nothing|two_nodes|chat_worker|one_of_two|redis|relay", name):
         assert not closes, f"closed: {closes}"
     print(f"{name}: {len(history.sent)} sent, {len(history.refused)} refused, "
           f"longest silence {history.longest_silence():.2f} s")

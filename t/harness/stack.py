@@ -26,14 +26,17 @@ class Stack:
              more directives for the chat location, its server, and above;
              @WORKER@ is chat-worker's socket, @FOLDER@ the stack's folder
     worker   settings for chat-worker, {section: {name: value}}
+    workers  how many chat-workers serve this nginx
     postgres a running Postgres to keep the membership in, instead of SQLite
+    peer     another Stack: this one is a node beside it, with the same Redis
+             and the same members
     proxies  puts redis_proxy between chat-worker and Redis, and relay_proxy
-             between nginx and chat-worker
+             between nginx and the first chat-worker
     """
 
     def __init__(self, trust=True, chat="", server="", http="", main="",
-                 nginx_workers=1, worker=None, postgres=None,
-                 redis_options=(), proxies=False):
+                 nginx_workers=1, worker=None, workers=1, postgres=None,
+                 redis_options=(), proxies=False, peer=None):
         # Short, because a Unix socket's path has at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="chat-"))
         self.folder.chmod(0o755)
@@ -42,31 +45,49 @@ class Stack:
         self.processes = []
         self.proxies = []
         try:
-            self.redis = self._start(Redis(self.folder, *redis_options))
-            if postgres:
-                self.members = PostgresMembership(postgres, self.folder.name)
+            if peer:
+                self.redis, self.members = peer.redis, peer.members
             else:
-                self.members = Sqlite(self.folder)
-            self.members.add(21, 1, 2, 3)
-            self.members.add(22, 1, 4)
-            redis_url = self.redis.url
-            if proxies:
-                self.redis_proxy = self._proxy("redis", self.redis.socket)
-                redis_url = f"unix://{self.redis_proxy.path}"
-            self.worker = self._start(ChatWorker(
-                self.folder, redis_url, self.members.url, worker))
-            self.relay_socket = self.worker.socket
-            if proxies:
-                self.relay_proxy = self._proxy("relay", self.worker.socket)
-                self.relay_socket = self.relay_proxy.path
+                self._start_stores(postgres, redis_options)
+            self._start_workers(worker, workers, proxies)
+            target = "unix:@WORKER@"
+            if workers > 1:
+                target = "chat_workers"
+                http += "upstream chat_workers {" + "".join(
+                    f"server unix:{path};"
+                    for path in self.relay_sockets) + "}"
+            chat = (f"chat_pass {target}; chat_user $arg_user;"
+                    + ("chat_trust_init on;" if trust else "") + chat)
             self.nginx = self._start(Nginx(
-                self.folder, self.fill(
-                    "chat_pass unix:@WORKER@; chat_user $arg_user;"
-                    + ("chat_trust_init on;" if trust else "") + chat),
-                self.fill(server), self.fill(http), main, nginx_workers))
+                self.folder, self.fill(chat), self.fill(server),
+                self.fill(http), main, nginx_workers))
         except BaseException:
             self.stop(check=False)
             raise
+
+    def _start_stores(self, postgres, redis_options):
+        self.redis = self._start(Redis(self.folder, *redis_options))
+        if postgres:
+            self.members = PostgresMembership(postgres, self.folder.name)
+        else:
+            self.members = Sqlite(self.folder)
+        self.members.add(21, 1, 2, 3)
+        self.members.add(22, 1, 4)
+
+    def _start_workers(self, settings, count, proxies):
+        redis_url = self.redis.url
+        if proxies:
+            self.redis_proxy = self._proxy("redis", self.redis.socket)
+            redis_url = f"unix://{self.redis_proxy.path}"
+        self.workers = [
+            self._start(ChatWorker(self.folder, redis_url, self.members.url,
+                                   settings, f"chat-worker-{number}"))
+            for number in range(1, count + 1)]
+        self.worker = self.workers[0]
+        self.relay_sockets = [worker.socket for worker in self.workers]
+        if proxies:
+            self.relay_proxy = self._proxy("relay", self.worker.socket)
+            self.relay_sockets[0] = self.relay_proxy.path
 
     def _start(self, process):
         self.processes.append(process)
@@ -78,7 +99,7 @@ class Stack:
         return self.proxies[-1]
 
     def fill(self, text):
-        return text.replace("@WORKER@", str(self.relay_socket)).replace(
+        return text.replace("@WORKER@", str(self.relay_sockets[0])).replace(
             "@FOLDER@", str(self.folder))
 
     # Clients
