@@ -1,7 +1,6 @@
 #include "catch_up.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include "log.hpp"
@@ -37,14 +36,6 @@ void plan(Replay& replay, std::uint64_t sequence, std::string key)
 }
 
 }  // namespace
-
-std::uint64_t sequenceOf(std::string_view key)
-{
-    std::uint64_t sequence = 0;
-    const char* end = key.data() + key.size();
-    const auto [rest, error] = std::from_chars(key.data(), end, sequence);
-    return error == std::errc() && rest != end && *rest == '-' ? sequence : 0;
-}
 
 CatchUp::CatchUp(SessionTable& table, Inbox& inbox, Timers& timers,
                  const ChatSettings& settings, Counters& counters,

@@ -37,8 +37,8 @@ struct StoreRequest {
 enum class StoreStatus {
     Stored,     // confirmed for every recipient
     Duplicate,  // this sender's send_id was stored before, nothing was written
-    Full,       // a recipient's inbox is at its limit; nothing may be assumed stored
-    Failed,     // reason says why; nothing may be assumed stored
+    Full,  // a recipient's inbox is at its limit; nothing may be assumed stored
+    Failed,  // reason says why; nothing may be assumed stored
 };
 
 struct StoreResult {
@@ -57,8 +57,8 @@ struct Doorbell {
 struct Snapshot {
     bool ok = false;
     std::string reason;
-    std::uint64_t last = 0;                 // the counter when the keys were read
-    std::vector<std::string> keys;          // ascending by sequence
+    std::uint64_t last = 0;         // the counter when the keys were read
+    std::vector<std::string> keys;  // ascending by sequence
 };
 
 struct Entry {
@@ -71,6 +71,9 @@ struct ReadResult {
     std::string reason;
     std::vector<Entry> entries;  // in the order of the keys asked for
 };
+
+// The number that a key starts with; 0 if it is none of ours.
+[[nodiscard]] std::uint64_t sequenceOf(std::string_view key);
 
 class Inbox {
   public:

@@ -72,16 +72,6 @@ std::string plainReason(const std::string& error)
     return "the message store refused";
 }
 
-std::uint64_t sequenceOf(std::string_view key)
-{
-    std::uint64_t sequence = 0;
-    const auto [end, error] =
-        std::from_chars(key.data(), key.data() + key.size(), sequence);
-    const bool whole =
-        error == std::errc() && end != key.data() + key.size() && *end == '-';
-    return whole ? sequence : 0;
-}
-
 std::vector<std::string> sortKeys(std::vector<std::string> keys,
                                   std::uint64_t after, std::uint64_t last)
 {

@@ -107,9 +107,6 @@ class InboxRedis : public Inbox {
 // What a client may read in a 300 about this error.
 std::string plainReason(const std::string& error);
 
-// The number at the front of a key; 0 when there is none.
-std::uint64_t sequenceOf(std::string_view key);
-
 // Keys with a number above `after` and not above `last`, ascending. Keys of
 // another form (an inbox that an older system has left) have no number: they
 // come first, and only when after is 0.

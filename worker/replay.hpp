@@ -5,13 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace chat {
-
-// What an inbox key starts with; 0 if it is none of ours.
-[[nodiscard]] std::uint64_t sequenceOf(std::string_view key);
 
 struct Replay {
     enum class Step {
