@@ -8,16 +8,22 @@ BENCH_PEERS := $(BENCH_BUILD)/peers/installed
 
 $(BENCH_BUILD)/load: $(call objects,t/bench/load/*.cpp)
 	@mkdir -p $(@D)
-	$(CXX) $(ALL_LDFLAGS) -o $@ $^ -lssl -lcrypto -lz
+	@echo "LINK $@"
+	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ -lssl -lcrypto -lz
 
 $(BENCH_BUILD)/floor: $(call objects,t/bench/floor/*.cpp)
 	@mkdir -p $(@D)
-	$(CXX) $(ALL_LDFLAGS) -o $@ $^ -lcrypto
+	@echo "LINK $@"
+	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ -lcrypto
+
+$(BUILD)/t/unit/bench_load_test: \
+    $(addprefix $(BUILD)/t/bench/load/,histogram.o payload.o news.o)
 
 $(BENCH_PEERS): $(wildcard t/bench/peers/*) | packages
 	@mkdir -p $(@D)
-	cp t/bench/peers/* $(@D)
-	cd $(@D) && npm install --no-audit --no-fund --loglevel=error
+	@echo "NPM  $(@D)"
+	$(Q)cp t/bench/peers/* $(@D)
+	$(Q)cd $(@D) && npm install --no-audit --no-fund --loglevel=error
 	@touch $@
 
 bench-programs: $(BENCH_PROGRAMS) $(BENCH_PEERS)
