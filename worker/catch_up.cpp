@@ -199,17 +199,18 @@ void CatchUp::onListed(Session& session, const Snapshot& snapshot)
     replay.plan.clear();
     replay.next = 0;
     replay.partial = false;
-    replay.last = snapshot.last;
+    replay.last = std::max(snapshot.last, kFirstMark);
     replay.pageKeys = settings_.replayMessages;
-    if (snapshot.last < session.mark) {
-        session.mark = snapshot.last;  // Redis has lost its newest writes
+    if (replay.last < session.mark) {
+        session.mark = replay.last;  // Redis has lost its newest writes
     }
     for (const std::string& key : snapshot.keys) {
         const std::uint64_t sequence = sequenceOf(key);
-        if (sequence <= session.mark) {
+        if (sequence <= session.mark && session.mark != 0) {
             continue;
         }
-        if (replay.plan.size() == kMaxPlan) {
+        const bool full = replay.plan.size() >= kMaxPlan;
+        if (full && replay.plan.back().sequence != 0) {
             replay.partial = true;
             replay.last = replay.plan.back().sequence;
             break;

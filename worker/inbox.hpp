@@ -8,6 +8,7 @@
 
 #pragma once
 
+#include <charconv>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -26,6 +27,16 @@ struct News {
     std::string before;
     std::string after;
 };
+
+// The number at the front of a key; 0 when there is none.
+inline std::uint64_t sequenceOf(std::string_view key)
+{
+    std::uint64_t sequence = 0;
+    const char* const last = key.data() + key.size();
+    const auto [end, error] = std::from_chars(key.data(), last, sequence);
+    const bool whole = error == std::errc() && end != last && *end == '-';
+    return whole ? sequence : 0;
+}
 
 struct StoreRequest {
     std::string sender;  // text form
@@ -103,7 +114,8 @@ class Inbox {
                       ReadCallback callback) = 0;
 
     // Presence: this node holds at least one session of the user / none any
-    // more. Idempotent; kept true over lost connections by the back end.
+    // more. Idempotent; kept true over lost connections by the back end. A
+    // list() after arrive() sees every message that rings no doorbell here.
     virtual void arrive(std::string_view user) = 0;
     virtual void leave(std::string_view user) = 0;
 

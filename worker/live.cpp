@@ -160,7 +160,7 @@ void Live::settle(User& user)
         lowest = std::min(lowest, session->mark);
         if (session->live() && session->mark < user.highest) {
             gap = true;
-            unknown |= session->mark == 0;
+            unknown |= session->mark <= kFirstMark;
         }
     }
     user.held.dropUpTo(budget_, lowest);

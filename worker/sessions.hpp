@@ -5,7 +5,8 @@
 //   Link 1---n Session n---0..1 User
 //
 // A session gets each message of its user's inbox at most once, in the order
-// of the sequence numbers. Its mark is the highest number that is dealt with.
+// of the sequence numbers. Its mark is the highest number that is dealt with:
+// 0 before the inbox was listed, kFirstMark when that found no number at all.
 // A session that is catching up has a Replay and takes no live messages.
 
 #pragma once
@@ -27,6 +28,9 @@ namespace chat {
 
 struct Link;
 struct User;
+
+// Below every sequence number.
+inline constexpr std::uint64_t kFirstMark = 1;
 
 struct Session {
     Link* link = nullptr;
