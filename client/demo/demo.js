@@ -123,8 +123,8 @@ function layOut(me) {
     byId('chat-id').textContent = CHAT_ID;
     byId('my-name').textContent = nameOf(me);
     paintAvatar(byId('me'), me);
-    for (const person of PEOPLE.keys()) {
-        if (person !== me) {
+    for (const [person, { note }] of PEOPLE) {
+        if (person !== me && !note) {
             byId('invite').append(personLink(person, { newTab: true }), ' ');
         }
     }

@@ -60,12 +60,19 @@ export class MessageList {
     #me;
     #retry;
     #nodes = new Map();
+    #atEnd = true;
 
     /** retry(message) is called when the reader asks to send it again. */
     constructor(list, me, retry) {
         this.#list = list;
         this.#me = String(me);
         this.#retry = retry;
+        list.addEventListener('scroll', () => {
+            const { scrollHeight, scrollTop, clientHeight } = list;
+            this.#atEnd = scrollHeight - scrollTop - clientHeight < 80;
+        });
+        // A keyboard that opens must not cover what is being answered.
+        new ResizeObserver(() => this.#follow()).observe(list);
     }
 
     get size() {
@@ -81,6 +88,7 @@ export class MessageList {
             this.#nodes.set(id, node);
         }
         this.#paint(node, message);
+        this.#follow();
     }
 
     clear() {
@@ -89,7 +97,6 @@ export class MessageList {
     }
 
     #append(message) {
-        const atEnd = this.#isAtEnd();
         const mine = String(message.send_user_id) === this.#me;
         const node = element('li', mine ? 'message mine' : 'message');
         node.dataset.sendId = message.send_id;
@@ -105,10 +112,15 @@ export class MessageList {
             element('span', 'meta'));
         node.append(avatar(message.send_user_id), bubble);
         this.#list.append(node);
-        if (mine || atEnd) {
+        this.#atEnd ||= mine;
+        return node;
+    }
+
+    // Who reads further up is left there.
+    #follow() {
+        if (this.#atEnd) {
             this.#list.scrollTop = this.#list.scrollHeight;
         }
-        return node;
     }
 
     #paint(node, message) {
@@ -146,11 +158,6 @@ export class MessageList {
         return last !== null
             && last.dataset.user === String(message.send_user_id)
             && timeOf(message) - Number(last.dataset.time) < GROUP_WITHIN;
-    }
-
-    #isAtEnd() {
-        const { scrollHeight, scrollTop, clientHeight } = this.#list;
-        return scrollHeight - scrollTop - clientHeight < 80;
     }
 }
 
