@@ -1,0 +1,540 @@
+// What only the Redis back end has to get right: batches, keys and their
+// lives, lost connections, failing servers, nodes that come and go.
+
+#include "worker/inbox_redis.hpp"
+
+#include "inbox_world.hpp"
+#include "servers.hpp"
+
+using namespace chat;
+using namespace chat::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::unique_ptr<RedisServer> redis;
+
+void startRedis()
+{
+    redis = std::make_unique<RedisServer>();
+}
+
+void stopRedis()
+{
+    redis.reset();
+}
+
+InboxOptions makeOptions(const std::string& id)
+{
+    InboxOptions options;
+    options.redis.path = redis->socket();
+    options.redis.timeout = 300ms;
+    options.node = {id, 600ms};
+    return options;
+}
+
+class RedisWorld : public World {
+  public:
+    explicit RedisWorld(InboxOptions options = makeOptions("a"))
+    {
+        add(0, options);
+    }
+
+    void add(std::size_t index, const InboxOptions& options)
+    {
+        auto& node = nodes.at(index);
+        node.inbox = makeInbox(loop, options);
+        node.listen();
+        ck_assert(loop.until([&] { return node.resyncs > 0; }));
+    }
+};
+
+std::vector<std::string> names(int count)
+{
+    std::vector<std::string> users;
+
+    for (int i = 0; i < count; ++i) {
+        users.push_back("u" + std::to_string(i));
+    }
+
+    return users;
+}
+
+void checkStatus(const StoreResult& result, StoreStatus status)
+{
+    ck_assert_msg(result.status == status, "status %d: %s",
+                  static_cast<int>(result.status), result.reason.c_str());
+}
+
+const std::string kFirst = "WaitSendNews_1";
+
+}  // namespace
+
+START_TEST(aMessageThatWasStoredInPartIsCompleted)
+{
+    auto options = makeOptions("a");
+    options.batch = 10;
+    options.maxInboxMessages = 3;
+    RedisWorld world(options);
+    world.inbox().arrive("u0");
+    const auto members = makeMembers(names(35));
+
+    for (const char* id : {"1", "2", "3"}) {
+        world.store("9", id, id, makeMembers({"u7"}));
+    }
+
+    checkStatus(world.store("9", "x", "x", members), StoreStatus::Full);
+    std::size_t stored = 0;
+
+    for (const auto& member : members->list) {
+        stored += world.list(member.user).keys.size();
+    }
+
+    // Other batches are written, the one of u7 is not.
+    ck_assert_uint_gt(stored, 3);
+    ck_assert_uint_lt(stored, 35 + 3);
+
+    world.acknowledge("u7", {world.list("u7").keys[0]});
+    checkStatus(world.store("9", "x", "x", members), StoreStatus::Stored);
+    checkStatus(world.store("9", "x", "x", members), StoreStatus::Duplicate);
+
+    for (const auto& member : members->list) {
+        const auto ids = world.ids(member.user);
+        ck_assert_int_eq(std::count(ids.begin(), ids.end(), "x"), 1);
+    }
+
+    ck_assert_uint_eq(world.nodes[0].rung("u0").size(), 1);
+}
+END_TEST
+
+START_TEST(aRetryKeepsTheSplitOfTheFirstAttempt)
+{
+    auto options = makeOptions("a");
+    options.batch = 10;
+    options.maxInboxMessages = 1;
+    RedisWorld world(options);
+    world.store("9", "1", "1", makeMembers({"u3"}));
+    checkStatus(world.store("9", "x", "x", makeMembers(names(20))),
+                StoreStatus::Full);
+    world.acknowledge("u3", world.list("u3").keys);
+
+    // The chat has grown: 21 recipients would be three batches.
+    checkStatus(world.store("9", "x", "x", makeMembers(names(21))),
+                StoreStatus::Stored);
+
+    for (const auto& user : names(20)) {
+        ck_assert(world.ids(user) == std::vector<std::string>({"x"}));
+    }
+}
+END_TEST
+
+START_TEST(keysHaveALife)
+{
+    auto options = makeOptions("a");
+    options.inboxTtl = 400ms;
+    options.dedupeWindow = 300ms;
+    RedisWorld world(options);
+    const auto members = makeMembers({"1"});
+    world.store("9", "1", "a", members);
+    const auto first = world.list("1").last;
+    std::this_thread::sleep_for(250ms);
+    world.store("9", "2", "b", members);
+    std::this_thread::sleep_for(250ms);
+    ck_assert_uint_eq(world.list("1").keys.size(), 2);
+    checkStatus(world.store("9", "1", "c", members), StoreStatus::Stored);
+    ck_assert_uint_eq(world.list("1").last, first + 2);
+    std::this_thread::sleep_for(500ms);
+    ck_assert_uint_eq(world.list("1").keys.size(), 0);
+}
+END_TEST
+
+START_TEST(aLostCounterNeverRepeatsANumber)
+{
+    RedisWorld world;
+    world.store("9", "1", "a", makeMembers({"1"}));
+    const auto before = world.list("1").last;
+    redis->ask({"DEL", "chat:seq:{" + kFirst + "}"});
+    world.store("9", "2", "b", makeMembers({"1"}));
+    ck_assert_uint_gt(world.list("1").last, before);
+    ck_assert(world.ids("1") == std::vector<std::string>({"a", "b"}));
+}
+END_TEST
+
+START_TEST(scriptsComeBackAfterScriptFlush)
+{
+    RedisWorld world;
+    redis->ask({"SCRIPT", "FLUSH"});
+    std::vector<std::string> ids;
+    std::size_t answers = 0;
+
+    for (int i = 0; i < 4; ++i) {
+        ids.push_back(std::to_string(i));
+        world.inbox().store(
+            {"9", ids.back(), makeNews(ids.back()), makeMembers({"1"})},
+            [&](const StoreResult& result) {
+                checkStatus(result, StoreStatus::Stored);
+                ++answers;
+            });
+    }
+
+    ck_assert(world.loop.until([&] { return answers == 4; }));
+    ck_assert(world.ids("1") == ids);
+}
+END_TEST
+
+START_TEST(anUnwritableInboxLeavesNoTrace)
+{
+    RedisWorld world;
+    redis->ask({"SET", kFirst, "not a hash"});
+    const auto members = makeMembers({"0", "1", "2"});
+    checkStatus(world.store("9", "1", "a", members), StoreStatus::Failed);
+    ck_assert_uint_eq(world.list("0").keys.size(), 0);
+    redis->ask({"DEL", kFirst});
+    checkStatus(world.store("9", "1", "a", members), StoreStatus::Stored);
+    ck_assert_uint_eq(world.list("0").keys.size(), 1);
+}
+END_TEST
+
+START_TEST(aLimitInBytes)
+{
+    auto options = makeOptions("a");
+    options.maxInboxMessages = 0;
+    options.maxInboxBytes = 4000;
+    RedisWorld world(options);
+    StoreResult result;
+    int stored = 0;
+
+    for (; stored < 500 && result.status != StoreStatus::Full; ++stored) {
+        const auto id = std::to_string(stored);
+        result = world.store("9", id, id, makeMembers({"1"}));
+    }
+
+    checkStatus(result, StoreStatus::Full);
+    ck_assert_int_gt(stored, 10);
+    ck_assert_int_lt(stored, 200);
+}
+END_TEST
+
+START_TEST(aLargeInboxIsListedInPages)
+{
+    RedisWorld world;
+    constexpr int kCount = 7000;
+
+    for (int from = 0; from < kCount; from += 1000) {
+        std::vector<std::string> command = {"HSET", kFirst};
+
+        for (int i = from; i < from + 1000; ++i) {
+            command.push_back(std::to_string(1 + (i * 3571) % kCount) + "-x");
+            command.push_back("{}");
+        }
+
+        redis->ask(command);
+    }
+
+    redis->ask({"SET", "chat:seq:{" + kFirst + "}", "6999"});
+    const auto all = world.list("1");
+    ck_assert_uint_eq(all.keys.size(), 6999);
+    ck_assert_uint_eq(all.last, 6999);
+    ck_assert_str_eq(all.keys[6998].c_str(), "6999-x");
+    ck_assert_uint_eq(world.list("1", 6000).keys.size(), 999);
+}
+END_TEST
+
+START_TEST(failuresHaveAPlainReason)
+{
+    RedisWorld world;
+    const auto members = makeMembers({"1"});
+
+    redis->ask({"CONFIG", "SET", "maxmemory", "1"});
+    auto result = world.store("9", "1", "a", members);
+    redis->ask({"CONFIG", "SET", "maxmemory", "0"});
+    checkStatus(result, StoreStatus::Failed);
+    ck_assert_str_eq(result.reason.c_str(),
+                     "the message store is out of memory");
+
+    redis->ask({"REPLICAOF", "127.0.0.1", "1"});
+    result = world.store("9", "2", "a", members);
+    checkStatus(result, StoreStatus::Failed);
+    ck_assert_str_eq(result.reason.c_str(),
+                     "the message store is read-only at the moment");
+    ck_assert(!world.inbox().available());
+
+    // While it stays a replica it is not used, then it is again.
+    world.loop.turnFor(300ms);
+    ck_assert(!world.inbox().available());
+    redis->ask({"REPLICAOF", "NO", "ONE"});
+    ck_assert(world.loop.until([&] { return world.inbox().available(); }));
+    checkStatus(world.store("9", "2", "a", members), StoreStatus::Stored);
+}
+END_TEST
+
+START_TEST(aStoppedServerCostsTheTimeoutAndNoMore)
+{
+    RedisWorld world;
+    const auto members = makeMembers({"1"});
+    redis->pause();
+    const auto start = uv_hrtime();
+    const auto result = world.store("9", "1", "a", members);
+    const auto took = (uv_hrtime() - start) / 1'000'000;
+    ck_assert_uint_lt(took, 2000);
+    checkStatus(result, StoreStatus::Failed);
+    ck_assert_str_eq(result.reason.c_str(),
+                     "the message store cannot be reached");
+    ck_assert_uint_eq(
+        world.store("9", "2", "b", members).status == StoreStatus::Failed, 1);
+    redis->resume();
+    const int resyncs = world.nodes[0].resyncs;
+    ck_assert(world.loop.until([&] {
+        return world.inbox().available() && world.nodes[0].resyncs > resyncs;
+    }));
+
+    // It may have been carried out: the retry must not store it twice.
+    const auto again = world.store("9", "1", "a", members);
+    ck_assert(again.status == StoreStatus::Stored ||
+              again.status == StoreStatus::Duplicate);
+    ck_assert_uint_eq(world.list("1").keys.size(), 1);
+}
+END_TEST
+
+START_TEST(aRestartedServerIsFoundAgain)
+{
+    RedisWorld world;
+    world.inbox().arrive("1");
+    world.store("9", "1", "a", makeMembers({"1"}));
+    const int resyncs = world.nodes[0].resyncs;
+    redis->stop(SIGKILL);
+    ck_assert(world.loop.until([&] { return !world.inbox().available(); }));
+    checkStatus(world.store("9", "2", "b", makeMembers({"1"})),
+                StoreStatus::Failed);
+    ck_assert(!world.list("1").ok);
+    ck_assert(!world.acknowledge("1", {"1-a"}));
+    ck_assert(!world.read("1", {"1-a"}).ok);
+    world.inbox().arrive("2");
+
+    redis->start();
+    ck_assert(
+        world.loop.until([&] { return world.nodes[0].resyncs > resyncs; }));
+    ck_assert(world.ids("1") == std::vector<std::string>({"a"}));
+    checkStatus(world.store("9", "1", "a", makeMembers({"1"})),
+                StoreStatus::Duplicate);
+    ck_assert_str_eq(
+        redis->ask({"ZCARD", "chat:presence:{WaitSendNews_2}"}).c_str(), "1");
+}
+END_TEST
+
+START_TEST(presenceIsSaidAgainBeforeTheResync)
+{
+    RedisWorld world;
+    world.inbox().arrive("1");
+    world.list("1");
+    redis->ask({"FLUSHALL"});
+    const int resyncs = world.nodes[0].resyncs;
+    redis->ask({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
+    ck_assert(
+        world.loop.until([&] { return world.nodes[0].resyncs > resyncs; }));
+    ck_assert_str_eq(
+        redis->ask({"ZRANGE", "chat:presence:{" + kFirst + "}", "0", "-1"})
+            .c_str(),
+        "a");
+    ck_assert_str_eq(redis->ask({"ZCARD", "chat:nodes"}).c_str(), "1");
+
+    world.inbox().leave("1");
+    world.list("1");
+    ck_assert_str_eq(
+        redis->ask({"EXISTS", "chat:presence:{" + kFirst + "}"}).c_str(), "0");
+}
+END_TEST
+
+START_TEST(aNodeThatSignsOffIsForgottenAtOnce)
+{
+    RedisWorld world;
+    world.add(1, makeOptions("b"));
+    ck_assert_int_eq(redis->number({"ZCARD", "chat:nodes"}), 2);
+    world.inbox(1).arrive("1");
+    world.store("9", "0", "0", makeMembers({"2"}), 1);
+    world.store("9", "1", "a", makeMembers({"1"}));
+    ck_assert(world.loop.until([&] { return !world.nodes[1].bells.empty(); }));
+    world.nodes[1].inbox.reset();
+    ck_assert(eventually([] {
+        return redis->number({"ZCARD", "chat:nodes"}) == 1;
+    }));
+    ck_assert_int_eq(redis->number({"EXISTS", "chat:node:b"}), 0);
+}
+END_TEST
+
+START_TEST(aDeadNodeIsForgottenByItsLease)
+{
+    redis->ask({"ZADD", "chat:nodes", "1000", "dead"});
+    redis->ask({"XADD", "chat:node:dead", "*", "a", "b"});
+    redis->ask(
+        {"ZADD", "chat:presence:{" + kFirst + "}", "9999999999999", "dead"});
+    RedisWorld world;
+    checkStatus(world.store("9", "1", "a", makeMembers({"1"})),
+                StoreStatus::Stored);
+    ck_assert(world.loop.until([&] {
+        return redis->number({"ZCARD", "chat:nodes"}) == 1;
+    }));
+    ck_assert_int_eq(redis->number({"EXISTS", "chat:node:dead"}), 0);
+}
+END_TEST
+
+START_TEST(aLapsedLeaseMeansResync)
+{
+    RedisWorld world;
+    const int resyncs = world.nodes[0].resyncs;
+    redis->ask({"ZREM", "chat:nodes", "a"});
+    ck_assert(world.loop.until(
+        [&] { return world.nodes[0].resyncs == resyncs + 1; }));
+    world.loop.turnFor(500ms);
+    ck_assert_int_eq(world.nodes[0].resyncs, resyncs + 1);
+}
+END_TEST
+
+START_TEST(aGapInTheStreamMeansResync)
+{
+    RedisWorld world;
+    const int resyncs = world.nodes[0].resyncs;
+    const auto ring = [](const std::string& number) {
+        redis->ask({"XADD", "chat:node:a", "*", "n", number, "m", "x", "b", "{",
+                    "a", "}", "r", "n1:15"});
+    };
+    ring("1");
+    ck_assert(
+        world.loop.until([&] { return world.nodes[0].bells.size() == 1; }));
+    ck_assert_int_eq(world.nodes[0].resyncs, resyncs);
+    ring("3");
+    ck_assert(
+        world.loop.until([&] { return world.nodes[0].bells.size() == 2; }));
+    ck_assert_int_eq(world.nodes[0].resyncs, resyncs + 1);
+    ring("4");
+    ck_assert(
+        world.loop.until([&] { return world.nodes[0].bells.size() == 3; }));
+    ck_assert_int_eq(world.nodes[0].resyncs, resyncs + 1);
+}
+END_TEST
+
+START_TEST(aLostStreamConnectionMeansResync)
+{
+    RedisWorld world;
+    world.add(1, makeOptions("b"));
+    world.inbox(1).arrive("1");
+    world.store("9", "0", "0", makeMembers({"2"}), 1);
+    const int resyncs = world.nodes[1].resyncs;
+    ck_assert(eventually([] {
+        return redis->ask({"CLIENT", "LIST"}).find("cmd=xread") !=
+               std::string::npos;
+    }));
+
+    // Only those that read a stream.
+    const auto list = redis->ask({"CLIENT", "LIST"});
+    std::size_t at = 0;
+
+    while ((at = list.find("id=", at)) != std::string::npos) {
+        const auto line = list.substr(at, list.find('\n', at) - at);
+        at += line.size();
+
+        if (line.find("cmd=xread") != std::string::npos) {
+            redis->ask(
+                {"CLIENT", "KILL", "ID", line.substr(3, line.find(' ') - 3)});
+        }
+    }
+
+    world.store("9", "1", "a", makeMembers({"1"}));
+    ck_assert(
+        world.loop.until([&] { return world.nodes[1].resyncs > resyncs; }));
+    world.store("9", "2", "b", makeMembers({"1"}));
+    ck_assert(world.loop.until([&] {
+        const auto& bells = world.nodes[1].bells;
+        return !bells.empty() && bells.back().news->messageId == "b";
+    }));
+}
+END_TEST
+
+START_TEST(destructionWithCallsInFlightCallsNothing)
+{
+    RedisWorld world;
+    redis->pause();
+    const auto never = [](auto&&...) {
+        ck_abort_msg("called");
+    };
+    world.inbox().arrive("1");
+    world.inbox().list("1", 0, never);
+    world.inbox().read("1", {"x"}, never);
+    world.inbox().acknowledge("1", {"x"}, never);
+    world.inbox().store({"9", "1", makeNews("a"), makeMembers({"1"})}, never);
+    world.inbox().store({"9", "2", makeNews("b"), makeMembers({"1"})}, never);
+    world.nodes[0].inbox.reset();
+    world.loop.turnFor(50ms);
+    redis->resume();
+}
+END_TEST
+
+START_TEST(recipientsOfADoorbell)
+{
+    Doorbell bell;
+    ck_assert(parseRecipients("n2:4217 s6:a:b 197 n1:12", bell));
+    ck_assert_uint_eq(bell.recipients.size(), 3);
+    ck_assert_str_eq(bell.recipients[1].user.c_str(), "a:b 19");
+    ck_assert(!bell.recipients[1].isNumber);
+
+    for (const char* bad :
+         {"n", "x1:12", "n1", "n1:", "n5:123", "n1:a", "n1:1x", "n1:12n1:12",
+          "n99999999999999999999:1", ":"}) {
+        Doorbell none;
+        ck_assert_msg(!parseRecipients(bad, none), "%s", bad);
+    }
+}
+END_TEST
+
+START_TEST(keysAreSortedByNumber)
+{
+    ck_assert_uint_eq(sequenceOf("17-abc"), 17);
+    ck_assert_uint_eq(sequenceOf("17"), 0);
+    ck_assert_uint_eq(sequenceOf("-1-a"), 0);
+    ck_assert_uint_eq(sequenceOf("99999999999999999999-a"), 0);
+    ck_assert(sortKeys({"10-a", "9-b", "21_167", "11-c"}, 0, 10) ==
+              std::vector<std::string>({"21_167", "9-b", "10-a"}));
+    ck_assert(sortKeys({"10-a", "9-b", "21_167", "11-c"}, 9, 20) ==
+              std::vector<std::string>({"10-a", "11-c"}));
+}
+END_TEST
+
+int main()
+{
+    Suite* suite = suite_create("inbox in Redis");
+    TCase* tests = tcase_create("all");
+    tcase_set_timeout(tests, 30);
+    // Some tests stop or change the server: each has one of its own.
+    tcase_add_checked_fixture(tests, startRedis, stopRedis);
+    const TTest* all[] = {aMessageThatWasStoredInPartIsCompleted,
+                          aRetryKeepsTheSplitOfTheFirstAttempt,
+                          keysHaveALife,
+                          aLostCounterNeverRepeatsANumber,
+                          scriptsComeBackAfterScriptFlush,
+                          anUnwritableInboxLeavesNoTrace,
+                          aLimitInBytes,
+                          aLargeInboxIsListedInPages,
+                          failuresHaveAPlainReason,
+                          aStoppedServerCostsTheTimeoutAndNoMore,
+                          aRestartedServerIsFoundAgain,
+                          presenceIsSaidAgainBeforeTheResync,
+                          aNodeThatSignsOffIsForgottenAtOnce,
+                          aDeadNodeIsForgottenByItsLease,
+                          aLapsedLeaseMeansResync,
+                          aGapInTheStreamMeansResync,
+                          aLostStreamConnectionMeansResync,
+                          destructionWithCallsInFlightCallsNothing,
+                          recipientsOfADoorbell,
+                          keysAreSortedByNumber};
+
+    for (const auto* test : all) {
+        tcase_add_test(tests, test);
+    }
+
+    suite_add_tcase(suite, tests);
+    SRunner* runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
