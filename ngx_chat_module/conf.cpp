@@ -1,0 +1,523 @@
+#include "ngx_chat_module/conf.hpp"
+
+#include <new>
+
+#include "ngx_chat_module/deflate.hpp"
+#include "ngx_chat_module/handler.hpp"
+#include "shared/relay_format.hpp"
+
+namespace chat {
+
+namespace {
+
+constexpr int kEverywhere =
+    NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF;
+
+constexpr char kDuplicate[] = "is duplicate";
+constexpr char kInvalid[] = "invalid value";
+
+char* failed(const char* text)
+{
+    return const_cast<char*>(text);
+}
+
+char* invalidValue(ngx_conf_t* cf, const ngx_str_t* value)
+{
+    auto* directive = static_cast<ngx_str_t*>(cf->args->elts);
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"%V\" directive", value,
+                       directive);
+    return failed(static_cast<const char*>(NGX_CONF_ERROR));
+}
+
+char* enableHandler(ngx_conf_t* cf, ngx_http_handler_pt handler)
+{
+    auto* core = static_cast<ngx_http_core_loc_conf_t*>(
+        ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+    core->handler = handler;
+
+    if (core->name.len != 0 && core->name.data[core->name.len - 1] == '/') {
+        core->auto_redirect = 1;
+    }
+    return NGX_CONF_OK;
+}
+
+// chat_pass unix:path | host:port | name of an upstream | off
+char* setPass(ngx_conf_t* cf, ngx_command_t*, void* data)
+{
+    auto* conf = static_cast<LocConf*>(data);
+    auto* value = static_cast<ngx_str_t*>(cf->args->elts) + 1;
+
+    if (conf->upstream != NGX_CONF_UNSET_PTR) {
+        return failed(kDuplicate);
+    }
+
+    if (toView(*value) == "off") {
+        conf->upstream = nullptr;
+        return NGX_CONF_OK;
+    }
+
+    if (value->len == 0) {
+        return invalidValue(cf, value);
+    }
+
+    ngx_url_t url;
+    ngx_memzero(&url, sizeof(url));
+    url.url = *value;
+    url.no_resolve = 1;
+
+    conf->upstream = ngx_http_upstream_add(cf, &url, 0);
+    if (conf->upstream == nullptr) {
+        return failed(static_cast<const char*>(NGX_CONF_ERROR));
+    }
+
+    // At http and server level the merge gives the handler to the locations
+    // that have none of their own.
+    if ((cf->cmd_type & NGX_HTTP_LOC_CONF) != 0) {
+        return enableHandler(cf, handleUpgrade);
+    }
+    return NGX_CONF_OK;
+}
+
+char* setPositiveMsec(ngx_conf_t* cf, ngx_command_t* cmd, void* data)
+{
+    char* rc = ngx_conf_set_msec_slot(cf, cmd, data);
+
+    if (rc == NGX_CONF_OK) {
+        auto* value = reinterpret_cast<ngx_msec_t*>(static_cast<char*>(data) +
+                                                    cmd->offset);
+        if (*value == 0) {
+            return failed(kInvalid);
+        }
+    }
+    return rc;
+}
+
+// Sizes have a lower bound, and an upper one where the relay has it. Laid out
+// like ngx_conf_num_bounds_t: the handler comes first.
+struct SizeBounds {
+    ngx_conf_post_handler_pt handler;
+    size_t low;
+    size_t high;
+};
+
+char* checkSize(ngx_conf_t* cf, void* post, void* data)
+{
+    auto* bounds = static_cast<SizeBounds*>(post);
+    size_t value = *static_cast<size_t*>(data);
+
+    if (value >= bounds->low && value <= bounds->high) {
+        return NGX_CONF_OK;
+    }
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "value must be between %uz and %uz", bounds->low,
+                       bounds->high);
+    return failed(static_cast<const char*>(NGX_CONF_ERROR));
+}
+
+SizeBounds messageBounds = {checkSize, 1, relay::kMaxPayload / 2};
+SizeBounds bufferBounds = {checkSize, 1024, NGX_MAX_INT32_VALUE};
+SizeBounds anySize = {checkSize, 0, NGX_MAX_INT32_VALUE};
+
+// A count, 0 = no limit. ngx_conf_set_num_slot() wants a signed field.
+char* setCount(ngx_conf_t* cf, ngx_command_t* cmd, void* data)
+{
+    auto* field =
+        reinterpret_cast<ngx_uint_t*>(static_cast<char*>(data) + cmd->offset);
+    if (*field != NGX_CONF_UNSET_UINT) {
+        return failed(kDuplicate);
+    }
+
+    auto* value = static_cast<ngx_str_t*>(cf->args->elts) + 1;
+    ngx_int_t number = ngx_atoi(value->data, value->len);
+
+    if (number == NGX_ERROR || number > NGX_MAX_INT32_VALUE) {
+        return failed("invalid number");
+    }
+    *field = static_cast<ngx_uint_t>(number);
+    return NGX_CONF_OK;
+}
+
+// chat_max_frame_rate 100/s | 0
+char* setRate(ngx_conf_t* cf, ngx_command_t*, void* data)
+{
+    auto* conf = static_cast<LocConf*>(data);
+    if (conf->maxFrameRate != NGX_CONF_UNSET_UINT) {
+        return failed(kDuplicate);
+    }
+
+    auto* value = static_cast<ngx_str_t*>(cf->args->elts) + 1;
+    std::string_view text = toView(*value);
+
+    if (text == "0") {
+        conf->maxFrameRate = 0;
+        return NGX_CONF_OK;
+    }
+
+    if (text.size() < 3 || text.substr(text.size() - 2) != "/s") {
+        return invalidValue(cf, value);
+    }
+
+    ngx_int_t rate = ngx_atoi(value->data, value->len - 2);
+    if (rate == NGX_ERROR || rate == 0 || rate > NGX_MAX_INT32_VALUE) {
+        return invalidValue(cf, value);
+    }
+    conf->maxFrameRate = static_cast<ngx_uint_t>(rate);
+    return NGX_CONF_OK;
+}
+
+// RFC 9110 section 5.6.2
+bool isToken(std::string_view text)
+{
+    constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
+
+    for (char c : text) {
+        bool alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+                     (c >= 'a' && c <= 'z');
+        if (!alnum && marks.find(c) == std::string_view::npos) {
+            return false;
+        }
+    }
+    return !text.empty();
+}
+
+// chat_subprotocol name ...
+char* setSubprotocols(ngx_conf_t* cf, ngx_command_t*, void* data)
+{
+    auto* conf = static_cast<LocConf*>(data);
+    if (conf->subprotocols != NGX_CONF_UNSET_PTR) {
+        return failed(kDuplicate);
+    }
+
+    auto* value = static_cast<ngx_str_t*>(cf->args->elts);
+    ngx_uint_t count = cf->args->nelts;
+
+    conf->subprotocols = ngx_array_create(cf->pool, count, sizeof(ngx_str_t));
+    if (conf->subprotocols == nullptr) {
+        return failed(static_cast<const char*>(NGX_CONF_ERROR));
+    }
+
+    for (ngx_uint_t i = 1; i < count; ++i) {
+        if (!isToken(toView(value[i]))) {
+            return invalidValue(cf, &value[i]);
+        }
+        for (ngx_uint_t other = 1; other < i; ++other) {
+            if (toView(value[i]) == toView(value[other])) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "duplicate value \"%V\"", &value[i]);
+                return failed(static_cast<const char*>(NGX_CONF_ERROR));
+            }
+        }
+        *static_cast<ngx_str_t*>(ngx_array_push(conf->subprotocols)) = value[i];
+    }
+    return NGX_CONF_OK;
+}
+
+// chat_compression_window_bits server [client]
+char* setWindowBits(ngx_conf_t* cf, ngx_command_t*, void* data)
+{
+    auto* conf = static_cast<LocConf*>(data);
+    if (conf->serverWindowBits != NGX_CONF_UNSET_UINT) {
+        return failed(kDuplicate);
+    }
+
+    auto* value = static_cast<ngx_str_t*>(cf->args->elts);
+    ngx_uint_t* fields[] = {&conf->serverWindowBits, &conf->clientWindowBits};
+
+    for (ngx_uint_t i = 0; i < 2; ++i) {
+        ngx_str_t* text = &value[i + 1 < cf->args->nelts ? i + 1 : 1];
+        ngx_int_t bits = ngx_atoi(text->data, text->len);
+
+        // zlib cannot make raw deflate with a window of 8 bits.
+        if (bits < 9 || bits > 15) {
+            return failed("value must be between 9 and 15");
+        }
+        *fields[i] = static_cast<ngx_uint_t>(bits);
+    }
+    return NGX_CONF_OK;
+}
+
+// chat_compression_context_takeover server [client], each on or off
+char* setTakeover(ngx_conf_t* cf, ngx_command_t*, void* data)
+{
+    auto* conf = static_cast<LocConf*>(data);
+    if (conf->serverContextTakeover != NGX_CONF_UNSET) {
+        return failed(kDuplicate);
+    }
+
+    auto* value = static_cast<ngx_str_t*>(cf->args->elts);
+    ngx_flag_t* fields[] = {&conf->serverContextTakeover,
+                            &conf->clientContextTakeover};
+
+    for (ngx_uint_t i = 0; i < 2; ++i) {
+        ngx_str_t* text = &value[i + 1 < cf->args->nelts ? i + 1 : 1];
+
+        if (toView(*text) != "on" && toView(*text) != "off") {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid value \"%V\" in \"%V\" directive, "
+                               "it must be \"on\" or \"off\"",
+                               text, &value[0]);
+            return failed(static_cast<const char*>(NGX_CONF_ERROR));
+        }
+        *fields[i] = toView(*text) == "on" ? 1 : 0;
+    }
+    return NGX_CONF_OK;
+}
+
+ngx_conf_enum_t logTimes[] = {{ngx_string("open"), kLogOpen},
+                              {ngx_string("close"), kLogClose},
+                              {ngx_null_string, 0}};
+
+ngx_conf_enum_t logLevels[] = {{ngx_string("info"), NGX_LOG_INFO},
+                               {ngx_string("notice"), NGX_LOG_NOTICE},
+                               {ngx_string("warn"), NGX_LOG_WARN},
+                               {ngx_string("error"), NGX_LOG_ERR},
+                               {ngx_null_string, 0}};
+
+ngx_conf_num_bounds_t levelBounds = {ngx_conf_check_num_bounds, 1, 9};
+
+}  // namespace
+
+#define CHAT_DIRECTIVE(name, takes, setter, field, post)             \
+    {                                                                \
+        ngx_string(name), kEverywhere | (takes), setter,             \
+            NGX_HTTP_LOC_CONF_OFFSET, offsetof(LocConf, field), post \
+    }
+
+ngx_command_t commands[] = {
+    CHAT_DIRECTIVE("chat_pass", NGX_CONF_TAKE1, setPass, upstream, nullptr),
+    CHAT_DIRECTIVE("chat_user", NGX_CONF_TAKE1, ngx_http_set_complex_value_slot,
+                   user, nullptr),
+    CHAT_DIRECTIVE("chat_trust_init", NGX_CONF_FLAG, ngx_conf_set_flag_slot,
+                   trustInit, nullptr),
+
+    CHAT_DIRECTIVE("chat_heartbeat_timeout", NGX_CONF_TAKE1, setPositiveMsec,
+                   heartbeatTimeout, nullptr),
+    CHAT_DIRECTIVE("chat_ping_interval", NGX_CONF_TAKE1, ngx_conf_set_msec_slot,
+                   pingInterval, nullptr),
+    CHAT_DIRECTIVE("chat_drain_timeout", NGX_CONF_TAKE1, ngx_conf_set_msec_slot,
+                   drainTimeout, nullptr),
+
+    CHAT_DIRECTIVE("chat_max_message", NGX_CONF_TAKE1, ngx_conf_set_size_slot,
+                   maxMessage, &messageBounds),
+    CHAT_DIRECTIVE("chat_send_buffer", NGX_CONF_TAKE1, ngx_conf_set_size_slot,
+                   sendBuffer, &bufferBounds),
+    CHAT_DIRECTIVE("chat_max_fragments", NGX_CONF_TAKE1, setCount, maxFragments,
+                   nullptr),
+    CHAT_DIRECTIVE("chat_max_frame_rate", NGX_CONF_TAKE1, setRate, maxFrameRate,
+                   nullptr),
+    CHAT_DIRECTIVE("chat_max_user_connections", NGX_CONF_TAKE1, setCount,
+                   maxUserConnections, nullptr),
+    CHAT_DIRECTIVE("chat_limit_log_level", NGX_CONF_TAKE1,
+                   ngx_conf_set_enum_slot, limitLogLevel, &logLevels),
+
+    CHAT_DIRECTIVE("chat_relay_buffer", NGX_CONF_TAKE1, ngx_conf_set_size_slot,
+                   relayBuffer, &bufferBounds),
+    CHAT_DIRECTIVE("chat_relay_timeout", NGX_CONF_TAKE1, setPositiveMsec,
+                   relayTimeout, nullptr),
+    CHAT_DIRECTIVE("chat_relay_connect_timeout", NGX_CONF_TAKE1,
+                   setPositiveMsec, relayConnectTimeout, nullptr),
+
+    CHAT_DIRECTIVE("chat_subprotocol", NGX_CONF_1MORE, setSubprotocols,
+                   subprotocols, nullptr),
+    CHAT_DIRECTIVE("chat_compression", NGX_CONF_FLAG, ngx_conf_set_flag_slot,
+                   compression, nullptr),
+    CHAT_DIRECTIVE("chat_compression_min_length", NGX_CONF_TAKE1,
+                   ngx_conf_set_size_slot, compressionMinLength, &anySize),
+    CHAT_DIRECTIVE("chat_compression_level", NGX_CONF_TAKE1,
+                   ngx_conf_set_num_slot, compressionLevel, &levelBounds),
+    CHAT_DIRECTIVE("chat_compression_window_bits", NGX_CONF_TAKE12,
+                   setWindowBits, serverWindowBits, nullptr),
+    CHAT_DIRECTIVE("chat_compression_context_takeover", NGX_CONF_TAKE12,
+                   setTakeover, serverContextTakeover, nullptr),
+
+    CHAT_DIRECTIVE("chat_log", NGX_CONF_TAKE1, ngx_conf_set_enum_slot, log,
+                   &logTimes),
+
+    ngx_null_command};
+
+#undef CHAT_DIRECTIVE
+
+void* createMainConf(ngx_conf_t* cf)
+{
+    auto* conf =
+        static_cast<MainConf*>(ngx_pcalloc(cf->pool, sizeof(MainConf)));
+    if (conf == nullptr) {
+        return nullptr;
+    }
+
+    conf->relays = ngx_array_create(cf->pool, 1, sizeof(RelayConf*));
+    return conf->relays == nullptr ? nullptr : conf;
+}
+
+void* createLocConf(ngx_conf_t* cf)
+{
+    void* memory = ngx_palloc(cf->pool, sizeof(LocConf));
+    if (memory == nullptr) {
+        return nullptr;
+    }
+
+    auto* conf = new (memory) LocConf();
+    auto* unsetPtr = NGX_CONF_UNSET_PTR;
+    conf->upstream = static_cast<ngx_http_upstream_srv_conf_t*>(unsetPtr);
+    conf->user = nullptr;
+    conf->subprotocols = static_cast<ngx_array_t*>(unsetPtr);
+
+    conf->trustInit = NGX_CONF_UNSET;
+    conf->compression = NGX_CONF_UNSET;
+    conf->serverContextTakeover = NGX_CONF_UNSET;
+    conf->clientContextTakeover = NGX_CONF_UNSET;
+    conf->compressionLevel = NGX_CONF_UNSET;
+
+    conf->heartbeatTimeout = NGX_CONF_UNSET_MSEC;
+    conf->pingInterval = NGX_CONF_UNSET_MSEC;
+    conf->drainTimeout = NGX_CONF_UNSET_MSEC;
+    conf->relayTimeout = NGX_CONF_UNSET_MSEC;
+    conf->relayConnectTimeout = NGX_CONF_UNSET_MSEC;
+
+    conf->maxMessage = NGX_CONF_UNSET_SIZE;
+    conf->sendBuffer = NGX_CONF_UNSET_SIZE;
+    conf->relayBuffer = NGX_CONF_UNSET_SIZE;
+    conf->compressionMinLength = NGX_CONF_UNSET_SIZE;
+
+    conf->maxFragments = NGX_CONF_UNSET_UINT;
+    conf->maxFrameRate = NGX_CONF_UNSET_UINT;
+    conf->maxUserConnections = NGX_CONF_UNSET_UINT;
+    conf->limitLogLevel = NGX_CONF_UNSET_UINT;
+    conf->log = NGX_CONF_UNSET_UINT;
+    conf->serverWindowBits = NGX_CONF_UNSET_UINT;
+    conf->clientWindowBits = NGX_CONF_UNSET_UINT;
+    return conf;
+}
+
+namespace {
+
+void mergeValues(LocConf* conf, const LocConf* prev)
+{
+    if (conf->user == nullptr) {
+        conf->user = prev->user;
+    }
+    ngx_conf_merge_ptr_value(conf->subprotocols, prev->subprotocols, nullptr);
+
+    ngx_conf_merge_value(conf->trustInit, prev->trustInit, 0);
+    ngx_conf_merge_value(conf->compression, prev->compression, 0);
+    ngx_conf_merge_value(conf->serverContextTakeover,
+                         prev->serverContextTakeover, 0);
+    ngx_conf_merge_value(conf->clientContextTakeover,
+                         prev->clientContextTakeover, 0);
+    ngx_conf_merge_value(conf->compressionLevel, prev->compressionLevel, 3);
+
+    ngx_conf_merge_msec_value(conf->heartbeatTimeout, prev->heartbeatTimeout,
+                              20000);
+    ngx_conf_merge_msec_value(conf->pingInterval, prev->pingInterval, 10000);
+    ngx_conf_merge_msec_value(conf->drainTimeout, prev->drainTimeout, 10000);
+    ngx_conf_merge_msec_value(conf->relayTimeout, prev->relayTimeout, 15000);
+    ngx_conf_merge_msec_value(conf->relayConnectTimeout,
+                              prev->relayConnectTimeout, 1000);
+
+    ngx_conf_merge_size_value(conf->maxMessage, prev->maxMessage, 64 * 1024);
+    ngx_conf_merge_size_value(conf->sendBuffer, prev->sendBuffer, 256 * 1024);
+    ngx_conf_merge_size_value(conf->relayBuffer, prev->relayBuffer,
+                              8 * 1024 * 1024);
+    ngx_conf_merge_size_value(conf->compressionMinLength,
+                              prev->compressionMinLength, 256);
+
+    ngx_conf_merge_uint_value(conf->maxFragments, prev->maxFragments, 1024);
+    ngx_conf_merge_uint_value(conf->maxFrameRate, prev->maxFrameRate, 0);
+    ngx_conf_merge_uint_value(conf->maxUserConnections,
+                              prev->maxUserConnections, 0);
+    ngx_conf_merge_uint_value(conf->limitLogLevel, prev->limitLogLevel,
+                              NGX_LOG_WARN);
+    ngx_conf_merge_uint_value(conf->log, prev->log, kLogOpen);
+    ngx_conf_merge_uint_value(conf->serverWindowBits, prev->serverWindowBits,
+                              15);
+    ngx_conf_merge_uint_value(conf->clientWindowBits, prev->clientWindowBits,
+                              15);
+}
+
+// The same in the words of the protocol code.
+void fillOptions(LocConf* conf)
+{
+    conf->receive.limits.maxMessage =
+        static_cast<std::uint32_t>(conf->maxMessage);
+    conf->receive.limits.maxFragments =
+        static_cast<std::uint32_t>(conf->maxFragments);
+    conf->receive.pool = &deflatePool();
+
+    conf->deflate.enabled = conf->compression != 0;
+    conf->deflate.serverContext = conf->serverContextTakeover != 0;
+    conf->deflate.clientContext = conf->clientContextTakeover != 0;
+    conf->deflate.serverWindowBits =
+        static_cast<std::uint8_t>(conf->serverWindowBits);
+    conf->deflate.clientWindowBits =
+        static_cast<std::uint8_t>(conf->clientWindowBits);
+    conf->deflate.level = static_cast<std::uint8_t>(conf->compressionLevel);
+}
+
+RelayConf* findRelay(ngx_conf_t* cf, const LocConf* conf)
+{
+    ngx_array_t* relays = mainConf(cf)->relays;
+    auto** known = static_cast<RelayConf**>(relays->elts);
+
+    for (ngx_uint_t i = 0; i < relays->nelts; ++i) {
+        if (known[i]->upstream == conf->upstream &&
+            known[i]->timeout == conf->relayTimeout &&
+            known[i]->connectTimeout == conf->relayConnectTimeout &&
+            known[i]->buffer == conf->relayBuffer) {
+            return known[i];
+        }
+    }
+
+    auto* relay =
+        static_cast<RelayConf*>(ngx_pcalloc(cf->pool, sizeof(RelayConf)));
+    auto** slot = static_cast<RelayConf**>(ngx_array_push(relays));
+    if (relay == nullptr || slot == nullptr) {
+        return nullptr;
+    }
+
+    relay->upstream = conf->upstream;
+    relay->timeout = conf->relayTimeout;
+    relay->connectTimeout = conf->relayConnectTimeout;
+    relay->buffer = conf->relayBuffer;
+    *slot = relay;
+    return relay;
+}
+
+}  // namespace
+
+char* mergeLocConf(ngx_conf_t* cf, void* parent, void* child)
+{
+    auto* prev = static_cast<LocConf*>(parent);
+    auto* conf = static_cast<LocConf*>(child);
+
+    bool own = conf->upstream != NGX_CONF_UNSET_PTR ||
+               conf->heartbeatTimeout != NGX_CONF_UNSET_MSEC ||
+               conf->pingInterval != NGX_CONF_UNSET_MSEC;
+
+    ngx_conf_merge_ptr_value(conf->upstream, prev->upstream, nullptr);
+    mergeValues(conf, prev);
+    fillOptions(conf);
+
+    if (conf->upstream == nullptr) {
+        return NGX_CONF_OK;
+    }
+
+    if (own && conf->pingInterval >= conf->heartbeatTimeout) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"chat_ping_interval\" should be less than "
+                           "\"chat_heartbeat_timeout\"");
+    }
+
+    auto* core = static_cast<ngx_http_core_loc_conf_t*>(
+        ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+    if (core->handler == nullptr) {
+        core->handler = handleUpgrade;
+    }
+
+    conf->relay = findRelay(cf, conf);
+    return conf->relay == nullptr
+               ? failed(static_cast<const char*>(NGX_CONF_ERROR))
+               : NGX_CONF_OK;
+}
+
+}  // namespace chat

@@ -1,0 +1,106 @@
+// One relay connection: this nginx worker to one chat-worker
+// (docs/relay-protocol.md). It connects, reconnects with backoff, and knows
+// frames; which session belongs to which link is the group's business.
+
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "ngx_chat_module/heartbeat.hpp"
+#include "ngx_chat_module/journal.hpp"
+#include "ngx_chat_module/ngx.hpp"
+#include "shared/relay_reader.hpp"
+
+namespace chat {
+
+class RelayGroup;
+struct Session;
+
+class RelayLink {
+  public:
+    // Copies the address. False: no memory.
+    bool init(RelayGroup* group, const ngx_http_upstream_rr_peer_t* peer,
+              bool backup);
+
+    void connect();
+    bool up() const { return state_ == State::Up; }
+    bool backup() const { return backup_; }
+
+    // The largest message that the chat-worker takes.
+    std::size_t maxPayload() const;
+
+    Journal& journal() { return journal_; }
+
+    // Appends a frame; it leaves at the end of this turn. Without memory the
+    // connection is given up: a lost frame must not go unnoticed.
+    void send(relay::Kind kind, std::uint8_t flags, std::uint16_t code,
+              std::uint64_t id, std::string_view payload = {});
+    void attach(Session* session);
+
+    // Sends what the socket takes.
+    void flush();
+
+    // This process is about to exit.
+    void close();
+
+    const ngx_str_t& name() const { return name_; }
+
+    // Sessions attached here, and their number relative to the server's weight.
+    std::uint32_t sessions = 0;
+    std::uint64_t load() const { return sessions * 1000ULL / weight_; }
+
+    RelayLink* nextDirty = nullptr;
+    bool dirty = false;
+
+  private:
+    enum class State : std::uint8_t { Down, Connecting, Up };
+
+    static void onRead(ngx_event_t* event);
+    static void onWrite(ngx_event_t* event);
+    static void onRetry(ngx_event_t* event);
+    static void onPulse(ngx_event_t* event);
+    static u_char* logLink(ngx_log_t* log, u_char* buf, size_t len);
+
+    void connected();
+    void read();
+    bool handleAll(std::string_view bytes);
+    bool handle(const relay::Frame& frame);
+    bool handleSend(const relay::Frame& frame);
+    void handleClose(const relay::Frame& frame);
+    void handleIdentify(const relay::Frame& frame);
+    bool handleReceipt(const relay::Frame& frame);
+    void lost(const char* why, ngx_err_t err);
+    void closeSocket();
+    void retryLater();
+    void account();
+
+    RelayGroup* group_ = nullptr;
+    State state_ = State::Down;
+    bool backup_ = false;
+    bool failed_ = false;  // the failure was logged
+    bool giveUp_ = false;  // no memory: to be closed at the end of this turn
+    std::uint32_t weight_ = 1;
+    ngx_str_t name_ = ngx_null_string;
+    struct sockaddr* sockaddr_ = nullptr;
+    socklen_t socklen_ = 0;
+
+    ngx_connection_t* connection_ = nullptr;
+    relay::Reader reader_{relay::Side::Nginx, 0};
+    Journal journal_;
+    ngx_msec_t heard_ = 0;         // when the last byte came
+    ngx_msec_t backoff_ = 0;       // before the next attempt
+    std::size_t unconfirmed_ = 0;  // as counted in the metrics
+    std::size_t unsent_ = 0;
+
+    ngx_event_t retry_ = {};
+    ngx_event_t pulse_ = {};
+    TimerData timerData_ = {};
+    ngx_log_t log_ = {};
+    ngx_log_t quiet_ = {};  // for nginx's own words on what we report ourselves
+};
+
+// Applies a FANOUT. False: malformed, nothing was sent.
+bool applyFanout(RelayLink* link, const relay::Frame& frame);
+
+}  // namespace chat

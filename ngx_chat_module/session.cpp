@@ -1,0 +1,290 @@
+#include "ngx_chat_module/session.hpp"
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "ngx_chat_module/input.hpp"
+#include "ngx_chat_module/output.hpp"
+#include "ngx_chat_module/relay_group.hpp"
+#include "ngx_chat_module/release.hpp"
+#include "ngx_chat_module/turn.hpp"
+#include "ngx_chat_module/users.hpp"
+#include "ngx_chat_module/ws/close_code.hpp"
+
+namespace chat {
+
+namespace {
+
+// How long a client may take to answer our close frame, and to close its side
+// after we have closed ours.
+constexpr ngx_msec_t kCloseTimeout = 5000;
+constexpr ngx_msec_t kLingerTimeout = 2000;
+
+constexpr std::uint32_t kNoSlot = 0xffffffff;
+
+struct Slot {
+    Session* session;
+    std::uint32_t generation;
+    std::uint32_t nextFree;
+};
+
+Slot* slots;
+std::uint32_t slotCount;
+std::uint32_t firstFree = kNoSlot;
+
+bool growSlots()
+{
+    std::uint32_t count = slotCount == 0 ? 64 : slotCount * 2;
+    auto* grown = static_cast<Slot*>(std::realloc(slots, count * sizeof(Slot)));
+    if (grown == nullptr) {
+        return false;
+    }
+
+    for (std::uint32_t i = count; i-- > slotCount;) {
+        grown[i] = {nullptr, 0, firstFree};
+        firstFree = i;
+    }
+    slots = grown;
+    slotCount = count;
+    return true;
+}
+
+bool takeSlot(Session* session)
+{
+    if (firstFree == kNoSlot && !growSlots()) {
+        return false;
+    }
+
+    std::uint32_t index = firstFree;
+    Slot& slot = slots[index];
+    firstFree = slot.nextFree;
+    slot.session = session;
+    ++slot.generation;
+    session->id = std::uint64_t{slot.generation} << 32 | index;
+    return true;
+}
+
+void giveSlot(const Session* session)
+{
+    std::uint32_t index = relay::slotOf(session->id);
+    slots[index].session = nullptr;
+    slots[index].nextFree = firstFree;
+    firstFree = index;
+}
+
+bool setNames(Session* session, std::string_view user, std::string_view address)
+{
+    auto* names = static_cast<char*>(std::malloc(user.size() + address.size()));
+    if (names == nullptr && user.size() + address.size() != 0) {
+        return false;
+    }
+
+    std::memcpy(names, user.data(), user.size());
+    std::memcpy(names + user.size(), address.data(), address.size());
+
+    std::free(session->names);
+    session->names = names;
+    session->userSize = static_cast<std::uint16_t>(user.size());
+    session->addressSize = static_cast<std::uint16_t>(address.size());
+    return true;
+}
+
+u_char* logSession(ngx_log_t* log, u_char* buf, size_t len)
+{
+    auto* session = static_cast<Session*>(log->data);
+    u_char* p = buf;
+
+    if (log->action != nullptr) {
+        p = ngx_snprintf(p, len, " while %s", log->action);
+        len -= static_cast<size_t>(p - buf);
+        buf = p;
+    }
+
+    ngx_str_t user = toStr(session->user());
+    ngx_str_t address = toStr(session->address());
+    p = ngx_snprintf(p, len,
+                     ", client: %V, chat session: %uD.%uD, user: \"%V\"",
+                     &address, relay::slotOf(session->id),
+                     static_cast<uint32_t>(session->id >> 32), &user);
+    return p;
+}
+
+void startLog(Session* session)
+{
+    session->log = *session->connection->log;
+    session->log.handler = logSession;
+    session->log.data = session;
+    session->log.action = nullptr;
+}
+
+}  // namespace
+
+Session* createSession(ngx_http_request_t* r, LocConf* conf,
+                       std::string_view user, const ws::DeflateParams& deflate)
+{
+    ngx_connection_t* c = r->connection;
+    auto* session = new (std::nothrow) Session(&conf->receive, deflate);
+    if (session == nullptr) {
+        return nullptr;
+    }
+
+    if (!setNames(session, user, toView(c->addr_text)) || !takeSlot(session)) {
+        std::free(session->names);
+        delete session;
+        return nullptr;
+    }
+
+    session->connection = c;
+    session->conf = conf;
+    session->request = r;
+    session->opened = ngx_current_msec;
+    session->received = ngx_current_msec;
+    startLog(session);
+    ++counters().connections;
+    return session;
+}
+
+void destroySession(Session* session)
+{
+    --counters().connections;
+    giveSlot(session);
+    std::free(session->names);
+    delete session;
+}
+
+Session* sessionAt(std::uint32_t slot)
+{
+    return slots[slot].session;
+}
+
+std::uint32_t sessionSlots()
+{
+    return slotCount;
+}
+
+Session* findSession(std::uint64_t id)
+{
+    std::uint32_t index = relay::slotOf(id);
+    if (index >= slotCount) {
+        return nullptr;
+    }
+
+    Session* session = slots[index].session;
+    return session != nullptr && session->id == id ? session : nullptr;
+}
+
+bool setUser(Session* session, std::string_view user, bool number)
+{
+    // The address stands in the block that is about to be given back.
+    if (!setNames(session, user, session->address())) {
+        return false;
+    }
+    session->number = number;
+    return true;
+}
+
+namespace {
+
+// The session has no more to do with messages: chat-worker, the heartbeat and
+// the tables forget it.
+void leaveOpen(Session* session, std::uint16_t code, Cause cause)
+{
+    session->state = State::Closing;
+    session->closeCode = code;
+    session->cause = cause;
+
+    Counters& count = counters();
+    ++count.closes[static_cast<std::size_t>(cause)][closeSlot(code)];
+    ++count.connectionsClosing;
+
+    dropStash(session);
+    unwatch(session);
+    forgetUser(session);
+    detachSession(session);
+}
+
+void logClose(Session* session, std::string_view reason)
+{
+    ngx_uint_t level = NGX_LOG_INFO;
+    if (isLimit(session->cause)) {
+        level = session->conf->limitLogLevel;
+    }
+
+    ngx_str_t text = toStr(reason);
+    ngx_log_error(level, session->connection->log, 0,
+                  "chat session closed with %uD by %s (%s): %V",
+                  uint32_t{session->closeCode}, closedBy(session->cause),
+                  causeName(session->cause), &text);
+}
+
+void setTimer(Session* session, ngx_msec_t timeout)
+{
+    ngx_add_timer(session->connection->read, timeout);
+}
+
+}  // namespace
+
+void closeSession(Session* session, std::uint16_t code, Cause cause,
+                  std::string_view reason)
+{
+    if (session->state != State::Open) {
+        return;
+    }
+
+    leaveOpen(session, code, cause);
+    logClose(session, reason);
+
+    // After these the client either has said goodbye itself or cannot be
+    // understood any more: nothing is waited for but the end of the stream.
+    session->fin = cause == Cause::Client || cause == Cause::Protocol ||
+                   cause == Cause::TooBig || cause == Cause::Fragments;
+    setTimer(session, kCloseTimeout);
+    sendClose(session, code, reason);
+}
+
+void onPeerClose(Session* session)
+{
+    session->fin = true;
+    markDirty(session);
+}
+
+bool finishOutput(Session* session)
+{
+    ngx_connection_t* c = session->connection;
+    session->state = State::Lingering;
+
+    // Nothing unread is left behind that would make the kernel send a reset
+    // and lose our close frame on its way.
+    if (session->cause == Cause::Client && !c->read->ready) {
+        return false;
+    }
+
+    if (c->ssl == nullptr &&
+        ngx_shutdown_socket(c->fd, NGX_WRITE_SHUTDOWN) == -1) {
+        return false;
+    }
+    if (c->ssl != nullptr && session->fin && session->cause == Cause::Client) {
+        return false;
+    }
+    setTimer(session, kLingerTimeout);
+    return true;
+}
+
+void dropSession(Session* session, Cause cause)
+{
+    if (session->state == State::Opening) {
+        session->state = State::Open;
+    }
+    if (session->state == State::Open) {
+        leaveOpen(session, ws::kCloseAbnormal, cause);
+        logClose(session, "connection lost");
+    }
+    --counters().connectionsClosing;
+
+    discardOutput(session);
+    closeConnection(session);
+    destroySession(session);
+}
+
+}  // namespace chat
