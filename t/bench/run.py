@@ -42,6 +42,8 @@ def parse_arguments():
                         help="write the results into this page")
     parser.add_argument("--keep", action="store_true",
                         help="keep the servers' directories")
+    parser.add_argument("--profile", metavar="DIR",
+                        help="record the servers with perf, a file a phase")
     parser.add_argument("--list", action="store_true")
     return parser.parse_args()
 
@@ -113,7 +115,8 @@ def run_round(number, pairs, paths, options, deadline):
             print(f"The time is over: round {number} ends before {case.name}.")
             break
         try:
-            found = run_case(case, system, paths, options.keep)
+            found = run_case(case, system, paths, options.keep,
+                             options.profile)
         except CaseFailed as e:
             print(f"{case.name} {system.name}: FAILED: {e}", flush=True)
             results.append({"case": case.name, "system": system.name,

@@ -13,6 +13,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <csignal>
 #include <cstdint>
 #include <cstdlib>
 #include <random>
@@ -222,6 +223,9 @@ int main(int argc, char** argv)
     spdlog::set_default_logger(spdlog::stderr_logger_st("echo"));
     spdlog::set_level(options.verbose ? spdlog::level::debug
                                       : spdlog::level::warn);
+
+    // libuv writes to sockets whose other end may be gone.
+    std::signal(SIGPIPE, SIG_IGN);
 
     std::random_device random;
     options.server.name = "echo_worker";

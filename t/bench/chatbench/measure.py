@@ -3,11 +3,12 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 
-from .processes import (cpu_by_name, kernel_memory, pss_by_name,
+from .processes import (cpu_by_name, kernel_memory, pss_by_name, tree,
                         wait_until_quiet)
 from .systems import Setup
 
@@ -62,18 +63,38 @@ def _difference(after, before):
             if value - before.get(name, 0) > 0}
 
 
-def _measure_phase(client, system, phase):
+class Profiler:
+    """perf over the servers of one phase; nothing without a folder."""
+
+    def __init__(self, folder, pids, name):
+        self._process = None
+        if folder:
+            self._process = subprocess.Popen(
+                ["perf", "record", "-q", "-e", "cpu-clock", "-F", "4999", "-g",
+                 "-o", os.path.join(folder, f"{name}.perf"), "-p",
+                 ",".join(map(str, tree(pids)))])
+            time.sleep(0.3)
+
+    def stop(self):
+        if self._process:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait()
+
+
+def _measure_phase(client, system, phase, profiler):
     pids = system.servers.pids
     wait_until_quiet(pids)
     memory = pss_by_name(pids)
     kernel = kernel_memory()
     before = cpu_by_name(pids)
     own = client.cpu()
+    profile = profiler(pids, phase)
     client.go()
 
     result = client.read()
     own = client.cpu() - own
     quiet = wait_until_quiet(pids)
+    profile.stop()
     used = _difference(cpu_by_name(pids), before)
     if phase == "idle":
         time.sleep(0.5)
@@ -84,13 +105,17 @@ def _measure_phase(client, system, phase):
     return result
 
 
-def run_case(case, system_class, paths, keep=False):
+def run_case(case, system_class, paths, keep=False, profile=None):
     """The results of the measured phases, one dictionary each."""
     directory = tempfile.mkdtemp(prefix="chat-bench-")
     os.chmod(directory, 0o755)
     setup = Setup(paths, directory, chats=case.chats, **case.server)
     system = system_class(setup)
     results = []
+
+    def profiler(pids, phase):
+        return Profiler(profile, pids, f"{case.name}-{system.name}-{phase}")
+
     log = open(setup.file("client.txt"), "w+")
     client = None
     try:
@@ -104,7 +129,7 @@ def run_case(case, system_class, paths, keep=False):
                 client.go()
                 client.read()
                 continue
-            results.append(_measure_phase(client, system, phase))
+            results.append(_measure_phase(client, system, phase, profiler))
         left = system.left_behind()
         for result in results:
             result.update(case=case.name, system=system.name)

@@ -151,7 +151,7 @@ cache_ttl = "1h"
 cache_size = 200000
 
 [log]
-level = "warning"
+level = "warn"
 """)
         self.servers.start([setup.paths["worker"], "-c", conf])
         self.servers.wait_for(relay)
