@@ -27,6 +27,14 @@ int zlibWindowBits(int windowBits)
     return std::max(windowBits, 9);
 }
 
+// A hash table much larger than the window is cleared and moved for nothing:
+// measured with 9 bits, memLevel 8 takes five times as long as 4 for 5 % less
+// output.
+int zlibMemLevel(int windowBits, int memLevel)
+{
+    return std::min(memLevel, zlibWindowBits(windowBits) - 5);
+}
+
 std::size_t firstRoom(std::size_t input)
 {
     return std::max<std::size_t>(256, input * 4);
@@ -42,7 +50,8 @@ std::size_t inflaterMemory(int windowBits)
 std::size_t deflaterMemory(int windowBits, int memLevel)
 {
     return (std::size_t{4} << zlibWindowBits(windowBits)) +
-           (std::size_t{512} << memLevel) + 6 * 1024 + 512;
+           (std::size_t{512} << zlibMemLevel(windowBits, memLevel)) + 6 * 1024 +
+           512;
 }
 
 Inflater* Inflater::create(int windowBits)
@@ -139,7 +148,8 @@ Deflater* Deflater::create(int windowBits, int level, int memLevel)
         return nullptr;
     }
     if (deflateInit2(stream, level, Z_DEFLATED, -zlibWindowBits(windowBits),
-                     memLevel, Z_DEFAULT_STRATEGY) == Z_OK) {
+                     zlibMemLevel(windowBits, memLevel),
+                     Z_DEFAULT_STRATEGY) == Z_OK) {
         if (auto* deflater = new (std::nothrow) Deflater(stream)) {
             return deflater;
         }

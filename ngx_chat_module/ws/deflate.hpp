@@ -3,7 +3,8 @@
 //
 // Memory of one context, made on first use (zlib 1.2 and 1.3):
 //   inflating  about 7 KiB + 2^windowBits
-//   deflating  about 6 KiB + 4 * 2^windowBits + 512 * 2^memLevel
+//   deflating  about 6 KiB + 4 * 2^windowBits + 512 * 2^memLevel,
+//              with a memLevel of at most windowBits - 5
 // A side that keeps no context between messages uses one that the whole
 // process shares and costs its session nothing.
 
@@ -31,7 +32,7 @@ struct DeflateOptions {
     std::uint8_t serverWindowBits = kMaxWindowBits;  // 8-15, at most
     std::uint8_t clientWindowBits = kMaxWindowBits;  // 8-15, at most
     std::uint8_t level = 6;                          // 1-9
-    std::uint8_t memLevel = 8;                       // 1-9
+    std::uint8_t memLevel = 6;                       // 1-9
 };
 
 // Of a session.

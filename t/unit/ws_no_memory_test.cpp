@@ -25,7 +25,8 @@ namespace {
 
 // Allocations to go until one fails; negative: none fails.
 long failAfter = -1;
-long blocks = 0;  // allocated and not freed while counting
+long blocks = 0;        // allocated and not freed while counting
+std::size_t asked = 0;  // bytes, while counting
 bool counting = false;
 
 bool mayAllocate()
@@ -48,6 +49,7 @@ void* malloc(std::size_t size)
 {
     void* block = mayAllocate() ? __libc_malloc(size) : nullptr;
     blocks += counting && block != nullptr ? 1 : 0;
+    asked += counting ? size : 0;
     return block;
 }
 
@@ -184,10 +186,44 @@ START_TEST(holedBody)
 }
 END_TEST
 
+// What the documentation says of the memory of a context is what it takes.
+START_TEST(memoryOfContexts)
+{
+    const std::string text = noise(70000);
+    Buffer packed;
+    Buffer out;
+    ck_assert(packed.reserve(100000) && out.reserve(100000));
+    for (int bits = kMinWindowBits; bits <= kMaxWindowBits; ++bits) {
+        for (int memLevel = 1; memLevel <= 9; ++memLevel) {
+            asked = 0;
+            counting = true;
+            Deflater* deflater = Deflater::create(bits, 6, memLevel);
+            packed.clear();
+            deflater->message(text, packed);
+            counting = false;
+            delete deflater;
+            std::size_t stated = deflaterMemory(bits, memLevel);
+            ck_assert_uint_le(asked, stated);
+            ck_assert_uint_ge(asked, stated - 2048);
+        }
+        asked = 0;
+        counting = true;
+        Inflater* inflater = Inflater::create(bits);
+        out.clear();
+        inflater->feed(packed.data(), packed.size(), out, 90000);
+        counting = false;
+        delete inflater;
+        ck_assert_uint_le(asked, inflaterMemory(bits));
+        ck_assert_uint_ge(asked, inflaterMemory(bits) - 1024);
+    }
+}
+END_TEST
+
 int main()
 {
     return runTests("ws without memory",
-                    {assembler, assemblerWithDeflate, compressor, holedBody});
+                    {assembler, assemblerWithDeflate, compressor, holedBody,
+                     memoryOfContexts});
 }
 
 #endif
