@@ -8,7 +8,6 @@
 
 #pragma once
 
-#include <charconv>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -27,16 +26,6 @@ struct News {
     std::string before;
     std::string after;
 };
-
-// The number at the front of a key; 0 when there is none.
-inline std::uint64_t sequenceOf(std::string_view key)
-{
-    std::uint64_t sequence = 0;
-    const char* const last = key.data() + key.size();
-    const auto [end, error] = std::from_chars(key.data(), last, sequence);
-    const bool whole = error == std::errc() && end != last && *end == '-';
-    return whole ? sequence : 0;
-}
 
 struct StoreRequest {
     std::string sender;  // text form
