@@ -5,7 +5,7 @@
 //      ▲                  ▲  │ failed                     │ ▲
 //      │ stop()           │  └────────────────────────────│─┘
 //   any state             └───────────────────────────────┘
-//                           delay over, online, page visible
+//                           delay over, online, page visible or back
 //
 // What arrives from any socket but the current one is ignored, so that
 // nothing depends on the order in which a browser reports a failure.
@@ -41,7 +41,7 @@ export class Connection {
      *   down({code, reason, wasClean})     the socket had been open or not
      *   retry({attempt, delay, code, reason})
      *   error(error)            an address that cannot be used, a socket error
-     *   hide()                  the page is going away
+     *   hide()                  the page is left: the last chance to send
      */
     constructor(url, options, hooks) {
         if (typeof url !== 'function') {
@@ -74,7 +74,7 @@ export class Connection {
         }
         this.#unwatch = watchPage(this.#options.scope, {
             wake: () => this.#wake(),
-            hide: () => this.#hooks.hide(),
+            hide: () => this.#hide(),
         });
         this.#connect();
     }
@@ -96,12 +96,7 @@ export class Connection {
         if (this.#state === 'closed') {
             return;
         }
-        const hadSocket = this.#attempt !== null;
-        this.#abandon(1000);
-        this.#enter('waiting');
-        if (hadSocket && this.#idle()) {
-            this.#hooks.down({ code: 1000, reason: '', wasClean: true });
-        }
+        this.#suspend();
         if (this.#idle()) {
             this.#connect();
         }
@@ -139,6 +134,22 @@ export class Connection {
         this.#state = state;
         if (state !== previous) {
             this.#hooks.state(state, previous);
+        }
+    }
+
+    // A browser may keep a page that was left, to return to it, and its socket
+    // with it: a session that nobody reads. wake() opens the next one.
+    #hide() {
+        this.#hooks.hide();
+        this.#suspend();
+    }
+
+    #suspend() {
+        const hadSocket = this.#attempt !== null;
+        this.#abandon(1000);
+        this.#enter('waiting');
+        if (hadSocket && this.#idle()) {
+            this.#hooks.down({ code: 1000, reason: '', wasClean: true });
         }
     }
 

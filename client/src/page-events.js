@@ -1,5 +1,5 @@
 // What the page knows about the outside: the network is back, the tab is
-// looked at again, the page is going away.
+// looked at again, the page is left and perhaps returned to.
 
 /**
  * Calls wake() and hide() until the function that it returns is called.
@@ -12,9 +12,15 @@ export function watchPage(scope, { wake, hide }) {
             wake();
         }
     };
+    const restored = (event) => {
+        if (event.persisted) {
+            wake();
+        }
+    };
     const watched = [
         [scope, 'online', wake],
         [scope, 'pagehide', hide],
+        [scope, 'pageshow', restored],
         [document, 'visibilitychange', visible],
     ].filter(([target]) => typeof target?.addEventListener === 'function');
 

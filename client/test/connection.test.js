@@ -77,7 +77,7 @@ test('stop leaves no timer, no listener and no socket, in every state', () => {
         subject.start();
         act();
         assert.ok(world.clock.running > 0, state);
-        assert.equal(world.page.listeners, 3, state);
+        assert.equal(world.page.listeners, 4, state);
         subject.stop();
         assert.equal(world.clock.running, 0, state);
         assert.equal(world.page.listeners, 0, state);
@@ -198,6 +198,27 @@ test('online and a visible page try at once', () => {
     assert.equal(FakeSocket.alive, 1);
 });
 
+test('a page that is left has no connection until one returns', () => {
+    const subject = opened();
+    const left = FakeSocket.last;
+    world.page.dispatchEvent(new Event('pagehide'));
+    assert.equal(left.closeCode, 1000);
+    assert.equal(subject.state, 'waiting');
+    assert.deepEqual(log.map(([name]) => name).slice(-3),
+        ['hide', 'state', 'down']);
+    world.clock.advance(3_600_000);
+    assert.equal(FakeSocket.made.length, 1);
+
+    const first = new Event('pageshow'); // not from the browser's memory
+    world.page.dispatchEvent(first);
+    assert.equal(subject.state, 'waiting');
+    const shown = Object.assign(new Event('pageshow'), { persisted: true });
+    world.page.dispatchEvent(shown);
+    assert.equal(subject.state, 'connecting');
+    world.page.document.dispatchEvent(new Event('visibilitychange'));
+    assert.equal(FakeSocket.alive, 1);
+});
+
 test('online during an open connection asks whether it still works', () => {
     const subject = opened();
     world.page.dispatchEvent(new Event('online'));
@@ -244,6 +265,7 @@ test('there is never a second socket, whatever happens when', () => {
         () => FakeSocket.made[roll(FakeSocket.made.length || 1)]?.open(),
         () => FakeSocket.made[roll(FakeSocket.made.length || 1)]?.drop(),
         () => world.page.dispatchEvent(new Event('online')),
+        () => world.page.dispatchEvent(new Event('pagehide')),
         () => world.clock.advance(roll(30_000)),
         () => (roll(5) === 0 ? subject.stop() : undefined),
     ];

@@ -15,7 +15,7 @@ from pages import ChatTab, Tab
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
     "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--disable-component-update", "--disable-sync", "--window-size=1280,800",
 )
 
 # As in the demo's nginx.conf.

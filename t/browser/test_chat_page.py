@@ -113,11 +113,16 @@ def test_close_leaves_nothing_behind(site):
     assert not [event for event in ada.events() if "ended" in event]
 
 
-def test_leaving_the_page_ends_the_session(site):
+def test_a_page_that_is_left_has_no_session_until_one_returns(site):
     ada = site.chat(1)
     wait_until(lambda: site.presence(1), 5, "presence")
     ada.front().get("about:blank")
     wait_until(lambda: not site.presence(1), 5, "no presence")
+    bao = site.chat(2)
+    bao.say("Where are you?")
+    bao.wait_message("Where are you?")
+    ada.front().back()
+    ada.wait_message("Where are you?")
 
 
 def test_an_idle_page_keeps_its_session(make_site):

@@ -71,6 +71,7 @@ def test_nginx_is_killed_and_comes_back(site):
 
 
 def test_an_nginx_worker_is_killed(site):
+    site.stack.expect(r"exited on signal 9")
     ada, bao = site.chat(1), site.chat(2)
     [pid] = site.stack.nginx.worker_pids()
     site.stack.kill_nginx_worker(pid)
