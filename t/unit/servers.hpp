@@ -86,6 +86,14 @@ class Process {
         }
     }
 
+    // The exit status.
+    int wait()
+    {
+        int status = -1;
+        waitpid(std::exchange(pid_, 0), &status, 0);
+        return status;
+    }
+
     void signal(int number) const { kill(pid_, number); }
 
     // Waits for the end.
