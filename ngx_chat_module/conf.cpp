@@ -4,6 +4,8 @@
 
 #include "ngx_chat_module/deflate.hpp"
 #include "ngx_chat_module/handler.hpp"
+#include "ngx_chat_module/status.hpp"
+#include "ngx_chat_module/status_zone.hpp"
 #include "shared/relay_format.hpp"
 
 namespace chat {
@@ -264,6 +266,32 @@ char* setTakeover(ngx_conf_t* cf, ngx_command_t*, void* data)
     return NGX_CONF_OK;
 }
 
+// chat_status [prometheus | json]
+char* setStatus(ngx_conf_t* cf, ngx_command_t*, void* data)
+{
+    auto* conf = static_cast<LocConf*>(data);
+    if (conf->statusFormat != NGX_CONF_UNSET_UINT) {
+        return failed(kDuplicate);
+    }
+    conf->statusFormat = kPrometheus;
+
+    if (cf->args->nelts == 2) {
+        auto* value = static_cast<ngx_str_t*>(cf->args->elts) + 1;
+
+        if (toView(*value) == "json") {
+            conf->statusFormat = kJson;
+
+        } else if (toView(*value) != "prometheus") {
+            return invalidValue(cf, value);
+        }
+    }
+
+    if (addStatusZone(cf) != NGX_OK) {
+        return failed(static_cast<const char*>(NGX_CONF_ERROR));
+    }
+    return enableHandler(cf, handleStatus);
+}
+
 ngx_conf_enum_t logTimes[] = {{ngx_string("open"), kLogOpen},
                               {ngx_string("close"), kLogClose},
                               {ngx_null_string, 0}};
@@ -334,6 +362,10 @@ ngx_command_t commands[] = {
     CHAT_DIRECTIVE("chat_log", NGX_CONF_TAKE1, ngx_conf_set_enum_slot, log,
                    &logTimes),
 
+    {ngx_string("chat_status"),
+     NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE1, setStatus,
+     NGX_HTTP_LOC_CONF_OFFSET, offsetof(LocConf, statusFormat), nullptr},
+
     ngx_null_command};
 
 #undef CHAT_DIRECTIVE
@@ -387,6 +419,7 @@ void* createLocConf(ngx_conf_t* cf)
     conf->log = NGX_CONF_UNSET_UINT;
     conf->serverWindowBits = NGX_CONF_UNSET_UINT;
     conf->clientWindowBits = NGX_CONF_UNSET_UINT;
+    conf->statusFormat = NGX_CONF_UNSET_UINT;
     return conf;
 }
 

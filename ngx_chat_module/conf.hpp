@@ -26,6 +26,7 @@ struct RelayConf {
 };
 
 enum LogTime : ngx_uint_t { kLogOpen, kLogClose };
+enum StatusFormat : ngx_uint_t { kPrometheus, kJson };
 
 struct MainConf {
     ngx_array_t* relays;   // RelayConf*
@@ -64,6 +65,8 @@ struct LocConf {
 
     ws::ReceiveOptions receive;
     ws::DeflateOptions deflate;
+
+    ngx_uint_t statusFormat;  // StatusFormat, where chat_status stands
 
     RelayConf* relay;  // null: chat_pass off
     Heartbeat heartbeat;

@@ -73,10 +73,13 @@ struct Counters {
     std::uint64_t closes[kCauses][kCloseSlots];
 };
 
+// Where the totals begin.
+inline constexpr std::size_t kGaugesEnd = offsetof(Counters, handshakes);
+
 // The block of this process.
 Counters& counters();
 
-// Makes counters() add to `block`; what was counted so far moves there.
+// Makes counters() add to `block`.
 void useCounters(Counters* block);
 
 // Short names for logs, labels and $chat_closed_by; never null.

@@ -3,6 +3,7 @@
 #include "ngx_chat_module/conf.hpp"
 #include "ngx_chat_module/ngx.hpp"
 #include "ngx_chat_module/relay_group.hpp"
+#include "ngx_chat_module/status_zone.hpp"
 #include "ngx_chat_module/variables.hpp"
 
 namespace {
@@ -21,6 +22,12 @@ ngx_http_module_t context = {
     chat::mergeLocConf,   // merge location configuration
 };
 
+void exitProcess(ngx_cycle_t* cycle)
+{
+    chat::closeRelays(cycle);
+    chat::giveSlot();
+}
+
 }  // namespace
 
 ngx_module_t ngx_http_chat_module = {
@@ -28,12 +35,12 @@ ngx_module_t ngx_http_chat_module = {
     &context,
     chat::commands,
     NGX_HTTP_MODULE,
-    nullptr,            // init master
-    nullptr,            // init module
-    nullptr,            // init process
-    nullptr,            // init thread
-    nullptr,            // exit thread
-    chat::closeRelays,  // exit process
-    nullptr,            // exit master
+    nullptr,          // init master
+    nullptr,          // init module
+    chat::claimSlot,  // init process
+    nullptr,          // init thread
+    nullptr,          // exit thread
+    exitProcess,      // exit process
+    nullptr,          // exit master
     NGX_MODULE_V1_PADDING,
 };

@@ -9,6 +9,7 @@
 #include "ngx_chat_module/output.hpp"
 #include "ngx_chat_module/relay_group.hpp"
 #include "ngx_chat_module/session.hpp"
+#include "ngx_chat_module/status.hpp"
 #include "ngx_chat_module/turn.hpp"
 #include "ngx_chat_module/users.hpp"
 #include "ngx_chat_module/ws/close_code.hpp"
@@ -376,6 +377,8 @@ bool RelayLink::handle(const relay::Frame& frame)
         return true;
     case relay::Kind::Receipt:
         return handleReceipt(frame);
+    case relay::Kind::Response:
+        return onResponse(this, frame);
     case relay::Kind::Ping:
         send(relay::Kind::Pong, 0, 0, frame.id);
         return true;

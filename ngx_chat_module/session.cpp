@@ -249,22 +249,39 @@ void onPeerClose(Session* session)
     markDirty(session);
 }
 
+namespace {
+
+// Our side of the stream ends here. False: it cannot be ended apart from the
+// other side.
+bool shutWrite(ngx_connection_t* c)
+{
+#if (NGX_SSL)
+    if (c->ssl != nullptr) {
+        // Says goodbye in TLS and frees it: what still comes is thrown away
+        // without being decrypted.
+        if (ngx_ssl_shutdown(c) != NGX_OK) {
+            return false;
+        }
+        c->send = ngx_send;
+    }
+#endif
+    return ngx_shutdown_socket(c->fd, NGX_WRITE_SHUTDOWN) != -1;
+}
+
+}  // namespace
+
 bool finishOutput(Session* session)
 {
     ngx_connection_t* c = session->connection;
     session->state = State::Lingering;
 
-    // Nothing unread is left behind that would make the kernel send a reset
-    // and lose our close frame on its way.
+    // With nothing unread left behind, the kernel does not send a reset that
+    // could overtake our close frame.
     if (session->cause == Cause::Client && !c->read->ready) {
         return false;
     }
 
-    if (c->ssl == nullptr &&
-        ngx_shutdown_socket(c->fd, NGX_WRITE_SHUTDOWN) == -1) {
-        return false;
-    }
-    if (c->ssl != nullptr && session->fin && session->cause == Cause::Client) {
+    if (!shutWrite(c)) {
         return false;
     }
     setTimer(session, kLingerTimeout);
