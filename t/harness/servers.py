@@ -223,6 +223,8 @@ class Nginx(Process):
         temp = "\n".join(
             f"    {kind}_temp_path {folder}/{kind};" for kind in
             ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        # Several workers get connections even when all of them are idle.
+        spread = "reuseport" if self.parts["workers"] > 1 else ""
         self.config.write_text(f"""\
 load_module {MODULE};
 {"user root;" if os.getuid() == 0 else ""}
@@ -239,7 +241,7 @@ http {{
 {temp}
     {self.parts["http"]}
     server {{
-        listen 127.0.0.1:{self.port};
+        listen 127.0.0.1:{self.port} {spread};
         server_name localhost;
         {self.parts["server"]}
         location /chat/chat_websocket/ {{

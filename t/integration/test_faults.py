@@ -70,7 +70,8 @@ def test_a_claimed_user_stays_known_over_a_restart(stack):
     client.identify(1)
     stack.kill_worker()
     client.say(21, "x")
-    client.quiet(2.5)
+    assert client.contents(1) == ["x"]
+    client.nothing(2.5)  # no 231 either
 
 
 def test_chat_worker_ends_cleanly_on_sigterm(stack):
@@ -83,10 +84,18 @@ def test_chat_worker_ends_cleanly_on_sigterm(stack):
 
 def test_chat_worker_reloads_on_sighup(stack):
     client = stack.connect(1)
-    stack.worker.settings["log"]["level"] = "error"
+    stack.worker.settings["log"]["level"] = "info"
     stack.worker.write_config()
     stack.worker.send_signal(signal.SIGHUP)
-    stack.wait(lambda: "reload" in stack.worker.log_text().lower())
+    stack.wait(lambda: "loaded again" in stack.worker.log_text())
+    client.say(21, "x")
+
+
+def test_chat_worker_keeps_its_settings_when_the_new_ones_are_wrong(stack):
+    client = stack.connect(1)
+    stack.worker.config.write_text("[nonsense]\n")
+    stack.worker.send_signal(signal.SIGHUP)
+    stack.wait(lambda: "nonsense" in stack.worker.log_text())
     client.say(21, "x")
 
 

@@ -45,14 +45,17 @@ def test_without_trust_and_without_chat_user_230_is_refused(make_stack):
     assert client.expect(300)["data"]["send_id"] == "s"
 
 
-def test_with_trust_the_first_230_holds(stack):
+def test_with_trust_a_later_230_changes_the_user(stack):
+    """As in the recipe: the page logged out and in again."""
     client = stack.connect()
-    client.identify(1)
+    client.identify(4)
     client.send_json(230, 2)
-    assert client.expect(300)["data"]["msg"]
+    assert client.expect(240)["data"]["user"] == 2
     client.say(21, "x")
     [(_, news)] = client.news(1)
-    assert news["send_user_id"] == 1
+    assert news["send_user_id"] == 2 and news["receive_user_id"] == 2
+    stack.connect(1).say(22, "for the one before")
+    client.quiet()
 
 
 def test_auth_request_decides(make_stack):

@@ -32,6 +32,7 @@ class Demo:
         environment = {**os.environ, "PORT": str(port),
                        "RUN_DIR": str(folder), "BUILD": str(BUILD)}
         environment.pop("MAKEFLAGS", None)
+        self.output.parent.mkdir(exist_ok=True)
         with open(self.output, "wb") as output:
             self.popen = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=output,
