@@ -27,7 +27,7 @@ def refused(client, send_id=None):
     '{"code":01}', '{"code":234} x', '{"code":234,"data":"\\x"}',
     '{"code":234,"data":"\t"}', "NaN", '{"code":+1}', "\ufeff{}",
     "[" * 10000, '{"a":' * 5000,
-])
+], ids=lambda value: str(value)[:20])
 def test_malformed_json(stack, text):
     client = stack.connect(1)
     client.send_text(text)
@@ -65,7 +65,7 @@ def test_missing_field(stack, field):
     ("chat_id", 1.5), ("chat_id", ""),
     ("send_id", None), ("send_id", []), ("send_id", {}), ("send_id", True),
     ("send_id", "x" * 5000),
-])
+], ids=lambda value: str(value)[:20])
 def test_field_of_wrong_type(stack, field, value):
     client = stack.connect(1)
     client.send_json(234, {**VALID, field: value})
