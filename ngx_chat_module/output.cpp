@@ -203,15 +203,11 @@ bool flushOutput(Session* session)
     ngx_connection_t* c = session->connection;
     OutBuffer* out = session->out;
 
-    while (out != nullptr && out->queued() != 0) {
-        if (!c->write->ready) {
-            return true;
-        }
-
+    while (out != nullptr && out->queued() != 0 && c->write->ready) {
         ssize_t n = c->send(c, out->bytes + out->sent, out->queued());
 
         if (n == NGX_AGAIN) {
-            return ngx_handle_write_event(c->write, 0) == NGX_OK;
+            break;
         }
         if (n <= 0) {
             c->error = 1;
@@ -224,7 +220,7 @@ bool flushOutput(Session* session)
         ++counters().sends;
     }
 
-    if (out != nullptr) {
+    if (out != nullptr && out->queued() == 0) {
         discardOutput(session);
         reportWritten(session);
     }
