@@ -83,6 +83,7 @@ bool identifyUser(Session* session, std::string_view user, bool number)
     }
 
     forgetUser(session);
+    session->mark = 0;  // of the former user's inbox
     if (!setUser(session, user, number)) {
         countUser(session);
         return false;

@@ -3,8 +3,6 @@
 #include <chrono>
 #include <utility>
 
-#include "log.hpp"
-
 namespace chat {
 
 namespace {
@@ -47,13 +45,11 @@ Chat::Chat(Hub& hub, Inbox& inbox, Membership& membership, Timers& timers,
 
 void Chat::onOpen(relay::RelayLink& link)
 {
-    log::info("nginx worker {} connected", link.name());
     hub_.openLink(link);
 }
 
 void Chat::onClosed(relay::RelayLink& link)
 {
-    log::info("nginx worker {} disconnected", link.name());
     hub_.closeLink(link);
 }
 

@@ -70,6 +70,9 @@ void Live::deliver(User& user, const Member& member, const Doorbell& doorbell,
     if (wanted) {
         hold(user, member, doorbell, sequence);
     }
+    if (wanted || !user.held.empty()) {
+        unsettled_.push_back(&user);
+    }
 }
 
 // To the session at `first` and those of the same link that are as far.
@@ -142,7 +145,6 @@ void Live::hold(User& user, const Member& member, const Doorbell& doorbell,
     if (!user.held.add(budget_, sequence, {doorbell.news, member.isNumber})) {
         ++counters_.heldOverflows;
     }
-    unsettled_.push_back(&user);
 }
 
 void Live::settle(User& user)

@@ -35,6 +35,7 @@ spdlog::logger& logger()
         made->set_pattern("%Y-%m-%d %H:%M:%S.%e [%l] %P: %v");
         made->set_level(spdlog::level::info);
         made->flush_on(spdlog::level::debug);
+        spdlog::set_default_logger(made);  // for code that knows only spdlog
         return made;
     }();
     return *instance;
