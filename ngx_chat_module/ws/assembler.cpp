@@ -200,11 +200,8 @@ bool Assembler::onData(const Chunk& chunk, Event& event)
     std::string_view message;
     Fault fault = chunk.compressed ? onCompressed(chunk, message)
                                    : onPlain(chunk, message);
-    if (fault == Fault::None && chunk.messageEnd) {
-        if (!utf8_.complete()) {
-            fault = Fault::InvalidUtf8;
-        }
-        utf8_.reset();
+    if (fault == Fault::None && chunk.messageEnd && !utf8_.complete()) {
+        fault = Fault::InvalidUtf8;
     }
     if (fault != Fault::None) {
         return fail(fault, event);

@@ -215,6 +215,26 @@ START_TEST(invalidUtf8InCompressedText)
 }
 END_TEST
 
+// The first thing wrong decides, however much arrives at once.
+START_TEST(firstOfTwoFaults)
+{
+    DeflatePool pool;
+    ReceiveOptions options = pooled(pool, 1000);
+    for (bool keep : {false, true}) {
+        std::string packed =
+            PeerDeflater().message("\xff" + std::string(100000, 'x'));
+        EXPECT_EQ(run(frame(0xc1, packed), options, agreed(keep)),
+                  "fault 1007 invalid UTF-8");
+        packed = PeerDeflater().message(std::string(1001, 'x') + "\xff");
+        EXPECT_EQ(run(frame(0xc1, packed), options, agreed(keep)),
+                  "fault 1009 message too big");
+        packed = PeerDeflater().message("\xff") + bytes({0xff, 0xff});
+        EXPECT_EQ(run(frame(0xc1, packed), options, agreed(keep)),
+                  "fault 1007 invalid UTF-8");
+    }
+}
+END_TEST
+
 START_TEST(invalidCompressedData)
 {
     DeflatePool pool;
@@ -269,6 +289,6 @@ int main()
          fragmentsAndControlFramesBetween, plainMessagesBetween,
          sessionsDoNotMix, limitCountsInflatedBytes,
          incompressibleMessageAtTheLimit, bombsCostNothing,
-         invalidUtf8InCompressedText, invalidCompressedData,
+         invalidUtf8InCompressedText, firstOfTwoFaults, invalidCompressedData,
          reportsWhatCameOnTheWire, nothingHeldBetweenMessages});
 }
