@@ -43,7 +43,7 @@ void InitReminder::onTimer()
             ask(*session);
         }
     }
-    if (!due_.empty() && !timer_->running()) {
+    if (!due_.empty()) {  // also when ask() has started it for a later one
         timer_->start(due_.front().at - now);
     }
 }
