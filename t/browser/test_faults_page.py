@@ -70,6 +70,21 @@ def test_nginx_is_killed_and_comes_back(site):
     assert ada.contents() == ["before", "missed", "while it is away"]
 
 
+def test_what_was_lost_on_the_way_is_sent_again(site):
+    ada, bao = site.chat(1), site.chat(2)
+    [pid] = site.stack.nginx.worker_pids()
+    os.kill(pid, signal.SIGSTOP)
+    for number in range(5):
+        ada.say(f"{number} in nobody's hands")
+    ada.wait_message("4 in nobody's hands", "sending")
+    kill_nginx(site.stack.nginx)
+    site.stack.nginx.start()
+    ada.wait_message("4 in nobody's hands", "stored", 40)
+    bao.wait_message("4 in nobody's hands", timeout=40)
+    assert bao.contents() == ada.contents() == [
+        f"{number} in nobody's hands" for number in range(5)]
+
+
 def test_an_nginx_worker_is_killed(site):
     site.stack.expect(r"exited on signal 9")
     ada, bao = site.chat(1), site.chat(2)
