@@ -46,9 +46,14 @@ class RelayLink {
 
     const ngx_str_t& name() const { return name_; }
 
-    // Sessions attached here, and their number relative to the server's weight.
+    // Sessions attached here, and their number relative to the server's
+    // weight, now and with some more or fewer.
     std::uint32_t sessions = 0;
-    std::uint64_t load() const { return sessions * 1000ULL / weight_; }
+    std::int64_t load() const { return loadWith(0); }
+    std::int64_t loadWith(int more) const
+    {
+        return (std::int64_t{sessions} + more) * 1000 / weight_;
+    }
 
     RelayLink* nextDirty = nullptr;
     bool dirty = false;

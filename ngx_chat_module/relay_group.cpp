@@ -7,11 +7,23 @@
 #include "ngx_chat_module/input.hpp"
 #include "ngx_chat_module/session.hpp"
 #include "ngx_chat_module/turn.hpp"
+#include "ngx_chat_module/ws/close_code.hpp"
 #include "shared/relay_bytes.hpp"
 
 namespace chat {
 
 namespace {
+
+// Moving all sessions takes about 20 seconds.
+constexpr ngx_msec_t kBalanceInterval = 100;
+constexpr std::uint32_t kBalanceSteps = 200;
+
+// Its messages cannot pass one another on the way to two chat-workers.
+bool waitsForNothing(const Session* session)
+{
+    return session->unconfirmed == 0 && session->stash == nullptr &&
+           session->unreported == 0;
+}
 
 // The servers of an upstream as every balancer of nginx prepares them.
 ngx_http_upstream_rr_peers_t* serversOf(const RelayConf* conf)
@@ -59,6 +71,12 @@ RelayGroup* RelayGroup::of(RelayConf* conf)
 bool RelayGroup::init(RelayConf* conf)
 {
     conf_ = conf;
+
+    timerData_ = {this, {}, static_cast<ngx_socket_t>(-1)};
+    balance_.data = &timerData_;
+    balance_.handler = onBalance;
+    balance_.log = ngx_cycle->log;
+    balance_.cancelable = 1;
 
     std::uint32_t count = 0;
     forEachServer(serversOf(conf), [&](auto*, bool) { ++count; });
@@ -172,7 +190,8 @@ void RelayGroup::wait(Session* session)
             parkedCapacity_ == 0 ? 64 : 2 * parkedCapacity_;
         void* grown = std::realloc(parked_, capacity * sizeof(parked_[0]));
         if (grown == nullptr) {
-            closeSession(session, 1011, Cause::Internal, "no memory");
+            closeSession(session, ws::kCloseInternalError, Cause::Internal,
+                         "no memory");
             return;
         }
         parked_ = static_cast<std::uint64_t*>(grown);
@@ -215,7 +234,8 @@ void RelayGroup::resend(std::string_view frame)
         session->link != nullptr ? session->link->journal() : waiting_;
 
     if (!journal.append(frame)) {
-        closeSession(session, 1011, Cause::Internal, "no memory");
+        closeSession(session, ws::kCloseInternalError, Cause::Internal,
+                     "no memory");
         return;
     }
 
@@ -236,6 +256,62 @@ void RelayGroup::linkUp(RelayLink* link)
     waiting_.forEachUnconfirmed([&](std::string_view frame) { resend(frame); });
     waiting_.clear();
     roomMade();
+    balanceSoon();
+}
+
+void RelayGroup::balanceSoon()
+{
+    if (linkCount_ > 1 && !ngx_exiting && !balance_.timer_set) {
+        ngx_add_timer(&balance_, kBalanceInterval);
+    }
+}
+
+// Whether the move makes the load more even, or frees a spare server.
+bool RelayGroup::shouldMove(const Session* session, const RelayLink* to) const
+{
+    const RelayLink* from = session->link;
+
+    if (!mine(session) || from == nullptr || from == to) {
+        return false;
+    }
+    return from->backup() != to->backup() ||
+           from->loadWith(-1) >= to->loadWith(1);
+}
+
+void RelayGroup::move(Session* session, RelayLink* to)
+{
+    RelayLink* from = session->link;
+    --from->sessions;
+    from->send(relay::Kind::Detach, 0, ws::kCloseGoingAway, session->id);
+    attachTo(to, session);
+}
+
+void RelayGroup::onBalance(ngx_event_t* event)
+{
+    auto* data = static_cast<TimerData*>(event->data);
+    auto* group = static_cast<RelayGroup*>(data->owner);
+    RelayLink* to = group->pick();
+    std::uint32_t budget = group->sessions_ / kBalanceSteps + 1;
+    bool uneven = false;
+
+    for (std::uint32_t n = sessionSlots();
+         to != nullptr && n != 0 && budget != 0; --n) {
+        group->cursor_ = (group->cursor_ + 1) % sessionSlots();
+        Session* session = sessionAt(group->cursor_);
+
+        if (session != nullptr && group->shouldMove(session, to)) {
+            uneven = true;
+            if (waitsForNothing(session)) {
+                group->move(session, to);
+                to = group->pick();
+                --budget;
+            }
+        }
+    }
+
+    if (uneven) {
+        group->balanceSoon();
+    }
 }
 
 void RelayGroup::linkDown(RelayLink* link)

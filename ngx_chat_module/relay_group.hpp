@@ -53,6 +53,13 @@ class RelayGroup {
     void attachTo(RelayLink* link, Session* session);
     void resend(std::string_view frame);
 
+    // A server that has come back gets its share of the sessions again, bit by
+    // bit and only those that are waiting for nothing.
+    static void onBalance(ngx_event_t* event);
+    void balanceSoon();
+    bool shouldMove(const Session* session, const RelayLink* to) const;
+    void move(Session* session, RelayLink* to);
+
     RelayConf* conf_ = nullptr;
     RelayLink* links_ = nullptr;
     std::uint32_t linkCount_ = 0;
@@ -61,6 +68,9 @@ class RelayGroup {
     std::uint32_t parkedCount_ = 0;
     std::uint32_t parkedCapacity_ = 0;
     Journal waiting_;  // messages while no chat-worker is there
+    ngx_event_t balance_ = {};
+    TimerData timerData_ = {};
+    std::uint32_t cursor_ = 0;  // slot at which balancing goes on
 };
 
 // What the rest of the module says; each finds the session's group.
