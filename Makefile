@@ -162,7 +162,7 @@ $(NGX_BUILD)/Makefile: SHELL := /bin/bash
 $(MODULE): $(NGX_BUILD)/Makefile $(MODULE_SOURCES)
 	@echo "LINK $@"
 	$(Q)cd $(NGX_BUILD) && $(MAKE) $(if $(V),,-s) -f objs/Makefile modules
-	$(Q)cp $(NGX_BUILD)/objs/$(@F) $@
+	$(Q)cp --remove-destination $(NGX_BUILD)/objs/$(@F) $@
 
 # The demo
 
