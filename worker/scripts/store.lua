@@ -15,7 +15,7 @@
 --   "<sequence> <sequence> ..."  stored, in the order of the recipients
 --   "D"        this batch was stored before
 --   "P<n>"     an earlier attempt has split the message into n batches
---   "F<user>"  the inbox of this user is full; nothing was written
+--   "F<user>"  the inbox of this user is full; nothing is stored
 --
 -- Keys of a recipient are made from its inbox key and are in its cluster slot.
 
@@ -28,9 +28,6 @@ local batch, batches = tonumber(ARGV[8]), ARGV[9]
 local numbers = tonumber(ARGV[13])
 local first = 14
 local count = #ARGV - first + 1
-
--- Redis' Lua stack holds some 8000 values.
-local slice = 2000
 
 local done = call('GET', KEYS[1])
 if done then
@@ -46,76 +43,78 @@ end
 local time = call('TIME')
 local micros = time[1] * 1000000 + time[2]
 
--- Counters: what is missing starts at the time in microseconds, which is
--- above every number that was handed out before it went missing.
-local boxes, counters, sequences = {}, {}, {}
-for i = 1, count do
-  local box = inboxPrefix .. ARGV[first + i - 1]
-  boxes[i] = box
-  counters[i] = prefix .. 'seq:{' .. box .. '}'
-end
-for from = 1, count, slice do
-  local to = math.min(from + slice - 1, count)
-  local values = call('MGET', unpack(counters, from, to))
-  for i = from, to do
-    local value = values[i - from + 1]
-    sequences[i] = value and value + 1 or micros
-  end
-end
-
--- Limits, before anything is written. A large limit is looked at for each
--- 16th number of a user: what is refused takes no number, so that a full inbox
--- stays full, and exceeds its limit by 15 messages at most.
+-- A large limit is looked at for each 16th number of a user: what is refused
+-- takes no number, so that a full inbox stays full, and exceeds its limit by
+-- 15 messages at most.
+local step = 0
 if maxMessages > 0 or maxBytes > 0 then
-  local step = (maxMessages == 0 or maxMessages > 1024) and 16 or 1
-  for i = 1, count do
-    if sequences[i] % step == 0 then
-      local box = boxes[i]
-      local full = maxMessages > 0 and call('HLEN', box) >= maxMessages
-      if not full and maxBytes > 0 then
-        full = (call('MEMORY', 'USAGE', box) or 0) >= maxBytes
-      end
-      if full then return 'F' .. ARGV[first + i - 1] end
-    end
-  end
+  step = (maxMessages == 0 or maxMessages > 1024) and 16 or 1
 end
 
--- The inboxes. An inbox that cannot be written (another type under its key)
--- takes back what was written before it: the message is stored as a whole.
+local function isFull(box)
+  return (maxMessages > 0 and call('HLEN', box) >= maxMessages) or
+         (maxBytes > 0 and (call('MEMORY', 'USAGE', box) or 0) >= maxBytes)
+end
+
+local escapes = {['"'] = '\\"', ['\\'] = '\\\\'}
+
+local function quote(text)
+  if find(text, '[%c"\\]') then
+    text = string.gsub(text, '[%c"\\]', function(char)
+      return escapes[char] or format('\\u%04x', string.byte(char))
+    end)
+  end
+  return '"' .. text .. '"'
+end
+
+local counterPrefix = prefix .. 'seq:{' .. inboxPrefix
 local field, before, after = '-' .. ARGV[10], ARGV[11], ARGV[12]
 local life = ARGV[5]
-local escapes = {['"'] = '\\"', ['\\'] = '\\\\'}
-local function escape(char)
-  return escapes[char] or format('\\u%04x', string.byte(char))
-end
-for i = 1, count do
-  local sequence = format('%d', sequences[i])
-  local recipient = ARGV[first + i - 1]
-  if i > numbers then
-    if find(recipient, '[%c"\\]') then
-      recipient = string.gsub(recipient, '[%c"\\]', escape)
-    end
-    recipient = '"' .. recipient .. '"'
+local sequences = {}
+
+-- Takes back the first n recipients: the batch is stored as a whole.
+local function undo(n)
+  for i = 1, n do
+    local user = ARGV[first + i - 1]
+    call('HDEL', inboxPrefix .. user, sequences[i] .. field)
+    call('DECR', counterPrefix .. user .. '}')
   end
-  local reply = pcall('HSET', boxes[i], sequence .. field,
-                      before .. recipient .. after)
-  if type(reply) == 'table' then
-    for j = 1, i - 1 do
-      call('HDEL', boxes[j], sequences[j] .. field)
-    end
-    return reply
-  end
-  call('PEXPIRE', boxes[i], life)
-  sequences[i] = sequence
 end
 
-for from = 1, count, slice do
-  local pairs_ = {}
-  for i = from, math.min(from + slice - 1, count) do
-    pairs_[#pairs_ + 1] = counters[i]
-    pairs_[#pairs_ + 1] = sequences[i]
+for i = 1, count do
+  local user = ARGV[first + i - 1]
+  local box, counter = inboxPrefix .. user, counterPrefix .. user .. '}'
+
+  local number = pcall('INCR', counter)
+  if type(number) == 'table' then
+    undo(i - 1)
+    return number
   end
-  call('MSET', unpack(pairs_))
+
+  -- A counter that is missing starts at the time in microseconds, which is
+  -- above every number that was handed out before it went missing.
+  if number == 1 then
+    number = micros
+    call('SET', counter, format('%d', micros))
+  end
+
+  if step > 0 and number % step == 0 and isFull(box) then
+    call('DECR', counter)
+    undo(i - 1)
+    return 'F' .. user
+  end
+
+  local sequence = format('%d', number)
+  local reply = pcall('HSET', box, sequence .. field,
+                      before .. (i > numbers and quote(user) or user) .. after)
+  if type(reply) == 'table' then
+    call('DECR', counter)
+    undo(i - 1)
+    return reply
+  end
+
+  call('PEXPIRE', box, life)
+  sequences[i] = sequence
 end
 
 -- The doorbells of other nodes, each with those recipients that it holds.
@@ -128,13 +127,13 @@ for _, name in ipairs(call('ZRANGEBYSCORE', KEYS[2],
   end
 end
 if others then
+  local presencePrefix = prefix .. 'presence:{' .. inboxPrefix
   for i = 1, count do
-    local holders = call('ZRANGE', prefix .. 'presence:{' .. boxes[i] .. '}',
-                         0, -1)
+    local user = ARGV[first + i - 1]
+    local holders = call('ZRANGE', presencePrefix .. user .. '}', 0, -1)
     for _, name in ipairs(holders) do
       local list = others[name]
       if list then
-        local user = ARGV[first + i - 1]
         list[#list + 1] = (i > numbers and 's' or 'n') .. #user .. ':' ..
                           user .. sequences[i]
       end
