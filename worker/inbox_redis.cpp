@@ -15,6 +15,12 @@ namespace {
 constexpr std::size_t kKeysAtOnce = 2000;
 constexpr std::size_t kKeysPerPage = 1000;
 
+// While Redis is away, how often is looked for requests whose time is over.
+constexpr std::uint64_t kExpireTick = 50;  // ms
+
+// Requests that wait for Redis or for the one before: more are refused.
+constexpr std::size_t kMaxRequests = 100'000;
+
 constexpr char kStore[] =
 #include "worker/scripts/store.lua.inc"
     ;
@@ -121,7 +127,9 @@ InboxRedis::InboxRedis(uv_loop_t* loop, const InboxOptions& options)
                  }}),
       store_(kStore),
       list_(kList),
-      scan_(kScan)
+      scan_(kScan),
+      timers_(loop),
+      timer_(timers_.create([this] { expire(); }))
 {
     options_.batch = std::clamp<std::size_t>(options_.batch, 1, kMaxBatch);
     connection_.start();
@@ -151,6 +159,17 @@ void InboxRedis::onReady()
     store_.load(connection_);
     list_.load(connection_);
     scan_.load(connection_);
+
+    std::vector<JobPointer> waiting;
+
+    for (const auto& [sender, queue] : senders_) {
+        waiting.push_back(queue.front());
+    }
+
+    for (const auto& job : waiting) {
+        begin(job);
+    }
+
     node_.commandsReady();
 }
 
@@ -161,15 +180,18 @@ void InboxRedis::onLost()
 
 void InboxRedis::store(StoreRequest request, StoreCallback callback)
 {
-    if (!connection_.ready()) {
-        callback({StoreStatus::Failed, plainReason(connection_.reason())});
+    if (requests_ >= kMaxRequests) {
+        callback({StoreStatus::Failed, plainReason("BUSY")});
         return;
     }
 
     auto job = std::make_shared<Job>();
     job->request = std::move(request);
     job->callback = std::move(callback);
+    job->deadline = timers_.now() +
+                    static_cast<std::uint64_t>(options_.redis.timeout.count());
 
+    ++requests_;
     auto& queue = senders_[job->request.sender];
     queue.push_back(job);
 
@@ -180,6 +202,14 @@ void InboxRedis::store(StoreRequest request, StoreCallback callback)
 
 void InboxRedis::begin(const JobPointer& job)
 {
+    if (!connection_.ready()) {
+        if (!timer_->running()) {
+            timer_->start(kExpireTick);
+        }
+
+        return;  // until onReady() or expire()
+    }
+
     const auto recipients = job->request.recipients->list.size();
     const auto needed = (recipients + options_.batch - 1) / options_.batch;
 
@@ -189,6 +219,7 @@ void InboxRedis::begin(const JobPointer& job)
     job->result = {StoreStatus::Stored, {}};
     job->storedBefore = 0;
     job->split = 0;
+    job->disconnected = false;
     ++job->attempts;
     job->unanswered = job->batches.size();
 
@@ -271,7 +302,9 @@ void InboxRedis::onBatch(const JobPointer& job, std::size_t index,
     const auto text = reply == nullptr ? std::string_view() : textOf(reply);
 
     if (reply == nullptr) {
-        if (!error.starts_with("CONNECTION")) {
+        job->disconnected = error.starts_with("CONNECTION");
+
+        if (!job->disconnected) {
             log::warn("redis: a message was not stored: {}", error);
         }
 
@@ -307,6 +340,14 @@ void InboxRedis::onBatch(const JobPointer& job, std::size_t index,
 
 void InboxRedis::finish(const JobPointer& job)
 {
+    // What became of it is not known, and need not be: what is stored already
+    // is not stored again.
+    if (job->disconnected && timers_.now() < job->deadline) {
+        job->attempts = 0;
+        begin(job);
+        return;
+    }
+
     if (job->split != 0 && job->result.status == StoreStatus::Stored) {
         if (job->attempts < 2) {
             begin(job);
@@ -321,22 +362,39 @@ void InboxRedis::finish(const JobPointer& job)
         job->result.status = StoreStatus::Duplicate;
     }
 
-    const std::string sender = job->request.sender;
+    nextOf(job->request.sender);  // on its way before this answer is used
+    job->callback(job->result);
+    ring(*job);
+}
 
+// Redis has been away for as long as a request may wait.
+void InboxRedis::expire()
+{
     if (connection_.ready()) {
-        nextOf(sender);  // on its way before this answer is dealt with
-        job->callback(job->result);
-        ring(*job);
         return;
     }
 
-    const auto waiting = std::move(senders_.extract(sender).mapped());
-    job->callback(job->result);
-    ring(*job);
+    std::vector<JobPointer> expired;
 
-    for (std::size_t i = 1; i < waiting.size(); ++i) {
-        waiting[i]->callback(
-            {StoreStatus::Failed, plainReason(connection_.reason())});
+    for (auto entry = senders_.begin(); entry != senders_.end();) {
+        auto& queue = entry->second;
+
+        while (!queue.empty() && queue.front()->deadline <= timers_.now()) {
+            expired.push_back(std::move(queue.front()));
+            queue.pop_front();
+        }
+
+        entry = queue.empty() ? senders_.erase(entry) : std::next(entry);
+    }
+
+    if (!senders_.empty()) {
+        timer_->start(kExpireTick);
+    }
+
+    requests_ -= expired.size();
+
+    for (const auto& job : expired) {
+        job->callback({StoreStatus::Failed, plainReason(connection_.reason())});
     }
 }
 
@@ -344,6 +402,7 @@ void InboxRedis::nextOf(const std::string& sender)
 {
     const auto found = senders_.find(sender);
     found->second.pop_front();
+    --requests_;
 
     if (found->second.empty()) {
         senders_.erase(found);

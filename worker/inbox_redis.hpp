@@ -7,6 +7,11 @@
 //
 // A sender has one request on its way at a time; the next one is sent before
 // the answer of the one before is handed on, so Redis does not wait for us.
+//
+// A request may wait for a lost Redis until its time-out, and one that was on
+// its way when the connection broke is made again: a restart or a failover
+// that is quicker than that is not seen by anybody. Everything else fails at
+// once while Redis is away.
 
 #pragma once
 
@@ -66,6 +71,8 @@ class InboxRedis : public Inbox {
         std::size_t storedBefore = 0;  // batches
         std::size_t split = 0;  // of an earlier attempt, 0: follow that one
         unsigned attempts = 0;
+        std::uint64_t deadline = 0;  // ms: until then it is made again
+        bool disconnected = false;
         StoreResult result{StoreStatus::Stored, {}};
     };
     using JobPointer = std::shared_ptr<Job>;
@@ -81,6 +88,7 @@ class InboxRedis : public Inbox {
                  const redisReply* reply, const std::string& error);
     void finish(const JobPointer& job);
     void nextOf(const std::string& sender);
+    void expire();
     void ring(Job& job);
 
     void onListed(const std::shared_ptr<Listing>& listing,
@@ -101,7 +109,10 @@ class InboxRedis : public Inbox {
     RedisScript list_;
     RedisScript scan_;
     RedisCommand command_;
+    UvTimers timers_;
+    std::unique_ptr<Timer> timer_;  // while requests wait for Redis
     std::unordered_map<std::string, std::deque<JobPointer>> senders_;
+    std::size_t requests_ = 0;  // in senders_
 };
 
 // What a client may read in a 300 about this error.

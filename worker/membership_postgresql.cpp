@@ -275,11 +275,16 @@ void MembershipPostgresql::onPrepared(const PGresult* result)
     }
 
     state_ = State::Ready;
+    tried_ = true;
     attempts_ = 0;
     logged_.clear();
     log::info("membership: connected to PostgreSQL, database {}",
               PQdb(connection_.get()));
     changed_({});
+
+    for (auto& [chatId, callback] : std::exchange(early_, {})) {
+        lookup(chatId, std::move(callback));
+    }
 }
 
 void MembershipPostgresql::lookup(std::string_view chatId, Callback callback)
@@ -289,13 +294,20 @@ void MembershipPostgresql::lookup(std::string_view chatId, Callback callback)
         return;
     }
 
-    if (state_ != State::Ready) {
-        callback({LookupStatus::Unavailable, nullptr, reason_});
-        return;
-    }
+    if (state_ == State::Ready) {
+        ask(std::string(chatId), std::move(callback));
 
-    const std::string id(chatId);
-    const char* values[] = {id.c_str()};
+    } else if (!tried_) {
+        early_.emplace_back(chatId, std::move(callback));
+
+    } else {
+        callback({LookupStatus::Unavailable, nullptr, reason_});
+    }
+}
+
+void MembershipPostgresql::ask(const std::string& chatId, Callback callback)
+{
+    const char* values[] = {chatId.c_str()};
 
     expect(PQsendQueryPrepared(connection_.get(), kStatement, 1, values,
                                nullptr, nullptr, 0),
@@ -518,6 +530,7 @@ void MembershipPostgresql::lose(const std::string& reason)
 
     const bool wasReady = state_ == State::Ready;
     state_ = State::Waiting;
+    tried_ = true;
     reason_ = reason;
 
     if (resolver_) {
@@ -547,6 +560,10 @@ void MembershipPostgresql::lose(const std::string& reason)
 
     for (const auto& pending : std::exchange(pending_, {})) {
         pending.done(nullptr);
+    }
+
+    for (auto& [chatId, callback] : std::exchange(early_, {})) {
+        lookup(chatId, std::move(callback));
     }
 }
 

@@ -49,7 +49,8 @@ class MembershipPostgresql : public Membership {
     MembershipPostgresql(const MembershipPostgresql&) = delete;
     MembershipPostgresql& operator=(const MembershipPostgresql&) = delete;
 
-    // Unavailable at once while there is no connection.
+    // Waits for the first attempt to connect; later on, Unavailable at once
+    // while there is no connection.
     void lookup(std::string_view chatId, Callback callback) override;
 
   private:
@@ -79,6 +80,7 @@ class MembershipPostgresql : public Membership {
     void setUp();
     void onListening(const PGresult* result);
     void onPrepared(const PGresult* result);
+    void ask(const std::string& chatId, Callback callback);
 
     bool expect(int sent, std::function<void(const PGresult*)> done);
     LookupResult membersOf(const PGresult* result);
@@ -103,10 +105,12 @@ class MembershipPostgresql : public Membership {
     std::shared_ptr<Resolver> resolver_;
     State state_ = State::Waiting;
     std::deque<Pending> pending_;
+    std::deque<std::pair<std::string, Callback>> early_;  // see lookup()
     std::string reason_ = "not connected yet";
     std::string logged_;  // the failure that was logged last
     std::uint64_t connectDeadline_ = 0;
     unsigned attempts_ = 0;
+    bool tried_ = false;  // to connect, for the first time
     MembersBuilder builder_;
     std::minstd_rand random_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

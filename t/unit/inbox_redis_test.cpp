@@ -322,6 +322,51 @@ START_TEST(aRestartedServerIsFoundAgain)
 }
 END_TEST
 
+START_TEST(aQuickRestartIsNotSeenBySenders)
+{
+    auto options = makeOptions("a");
+    options.redis.timeout = 5s;
+    RedisWorld world(options);
+    const auto members = makeMembers({"1"});
+    std::vector<StoreStatus> answers;
+    std::vector<std::string> ids;
+    const auto send = [&] {
+        ids.push_back(std::to_string(ids.size()));
+        world.inbox().store(
+            {"9", ids.back(), makeNews(ids.back()), members},
+            [&](const StoreResult& r) { answers.push_back(r.status); });
+    };
+
+    redis->pause();
+    send();
+    send();
+    world.loop.turnFor(50ms);
+    redis->stop(SIGKILL);
+    ck_assert(world.loop.until([&] { return !world.inbox().available(); }));
+    send();
+    redis->start();
+    ck_assert(world.loop.until([&] { return answers.size() == 3; }));
+
+    for (const auto status : answers) {
+        ck_assert(status == StoreStatus::Stored ||
+                  status == StoreStatus::Duplicate);
+    }
+
+    ck_assert(world.ids("1") == ids);
+}
+END_TEST
+
+START_TEST(whatIsSentBeforeTheFirstConnectionWaitsForIt)
+{
+    World world;
+    auto& node = world.nodes[0];
+    node.inbox = makeInbox(world.loop, makeOptions("a"));
+    node.listen();
+    checkStatus(world.store("9", "1", "a", makeMembers({"1"})),
+                StoreStatus::Stored);
+}
+END_TEST
+
 START_TEST(presenceIsSaidAgainBeforeTheResync)
 {
     RedisWorld world;
@@ -517,6 +562,8 @@ int main()
                           failuresHaveAPlainReason,
                           aStoppedServerCostsTheTimeoutAndNoMore,
                           aRestartedServerIsFoundAgain,
+                          aQuickRestartIsNotSeenBySenders,
+                          whatIsSentBeforeTheFirstConnectionWaitsForIt,
                           presenceIsSaidAgainBeforeTheResync,
                           aNodeThatSignsOffIsForgottenAtOnce,
                           aDeadNodeIsForgottenByItsLease,

@@ -113,6 +113,13 @@ START_TEST(takesOtherTypesAsStrings)
 }
 END_TEST
 
+START_TEST(theFirstLookupsWaitForTheConnection)
+{
+    World world;
+    world.expect("21", "7 4");
+}
+END_TEST
+
 START_TEST(anErrorDoesNotTouchItsNeighbours)
 {
     World world;
@@ -254,6 +261,7 @@ int main()
     tcase_add_unchecked_fixture(tests, startServer, stopServer);
     const TTest* all[] = {findsMembers,
                           takesOtherTypesAsStrings,
+                          theFirstLookupsWaitForTheConnection,
                           anErrorDoesNotTouchItsNeighbours,
                           theShippedTriggerInvalidates,
                           whatWasMissedWhileAwayIsReadAgain,
