@@ -273,6 +273,10 @@ void readSession(Session* session)
 
 void onTimer(Session* session)
 {
+    if (session->ending != nullptr) {
+        endSession(session);
+        return;
+    }
     if (session->state == State::Open && session->draining) {
         drainSession(session);
         return;

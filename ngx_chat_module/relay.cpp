@@ -434,6 +434,9 @@ bool RelayLink::handleReceipt(const relay::Frame& frame)
         Session* session = findSession(id);
         if (session != nullptr && session->unconfirmed != 0) {
             --session->unconfirmed;
+            if (session->unconfirmed == 0 && session->ending != nullptr) {
+                markDirty(session);
+            }
         }
     });
 }

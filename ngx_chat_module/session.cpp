@@ -1,5 +1,6 @@
 #include "ngx_chat_module/session.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -14,12 +15,22 @@
 
 namespace chat {
 
+struct Ending {
+    std::uint16_t code;
+    Cause cause;
+    std::uint8_t size;
+    char reason[ws::kMaxControlPayload];
+};
+
 namespace {
 
 // How long a client may take to answer our close frame, and to close its side
 // after we have closed ours.
 constexpr ngx_msec_t kCloseTimeout = 5000;
 constexpr ngx_msec_t kLingerTimeout = 2000;
+
+// How long chat-worker may take to answer what came before a close.
+constexpr ngx_msec_t kAnswerTimeout = 1000;
 
 constexpr std::uint32_t kNoSlot = 0xffffffff;
 
@@ -198,6 +209,8 @@ void leaveOpen(Session* session, std::uint16_t code, Cause cause)
     ++count.closes[static_cast<std::size_t>(cause)][closeSlot(code)];
     ++count.connectionsClosing;
 
+    delete session->ending;
+    session->ending = nullptr;
     dropStash(session);
     unwatch(session);
     forgetUser(session);
@@ -223,24 +236,63 @@ void setTimer(Session* session, ngx_msec_t timeout)
     ngx_add_timer(session->connection->read, timeout);
 }
 
+// After these the client either has said goodbye itself or cannot be
+// understood any more.
+bool comesFromClient(Cause cause)
+{
+    return cause == Cause::Client || cause == Cause::Protocol ||
+           cause == Cause::TooBig || cause == Cause::Fragments;
+}
+
+// False: nothing to wait for.
+bool awaitAnswers(Session* session, std::uint16_t code, Cause cause,
+                  std::string_view reason)
+{
+    if (session->unconfirmed == 0 || session->link == nullptr ||
+        session->ending != nullptr || !comesFromClient(cause)) {
+        return false;
+    }
+
+    auto* ending = new (std::nothrow) Ending;
+    if (ending == nullptr) {
+        return false;
+    }
+
+    ending->code = code;
+    ending->cause = cause;
+    ending->size = static_cast<std::uint8_t>(
+        std::min(reason.size(), sizeof(ending->reason)));
+    std::memcpy(ending->reason, reason.data(), ending->size);
+    session->ending = ending;
+    unwatch(session);
+    setTimer(session, kAnswerTimeout);
+    return true;
+}
+
 }  // namespace
 
 void closeSession(Session* session, std::uint16_t code, Cause cause,
                   std::string_view reason)
 {
-    if (session->state != State::Open) {
+    if (session->state != State::Open ||
+        awaitAnswers(session, code, cause, reason)) {
         return;
     }
 
+    // Nothing is waited for then but the end of the stream.
+    session->fin = session->ending != nullptr || comesFromClient(cause);
+
     leaveOpen(session, code, cause);
     logClose(session, reason);
-
-    // After these the client either has said goodbye itself or cannot be
-    // understood any more: nothing is waited for but the end of the stream.
-    session->fin = cause == Cause::Client || cause == Cause::Protocol ||
-                   cause == Cause::TooBig || cause == Cause::Fragments;
     setTimer(session, kCloseTimeout);
     sendClose(session, code, reason);
+}
+
+void endSession(Session* session)
+{
+    Ending ending = *session->ending;
+    closeSession(session, ending.code, ending.cause,
+                 {ending.reason, ending.size});
 }
 
 void onPeerClose(Session* session)

@@ -21,6 +21,7 @@
 namespace chat {
 
 class RelayLink;
+struct Ending;
 struct OutBuffer;
 struct Stash;
 
@@ -40,6 +41,7 @@ struct Session {
     ngx_http_request_t* request = nullptr;  // null: released
     OutBuffer* out = nullptr;               // null: nothing to send
     Stash* stash = nullptr;                 // null: nothing held back
+    Ending* ending = nullptr;               // null: no close waits for answers
 
     ngx_queue_t beat = {};
     ngx_msec_t received = 0;
@@ -98,9 +100,14 @@ bool setUser(Session* session, std::string_view user, bool number);
 
 // Begins the close handshake: queues a close frame behind what is queued and
 // tells chat-worker. The session stays valid. One that is closing already
-// stays as it is.
+// stays as it is. A close that comes from the client (its close frame, or bytes
+// that are no WebSocket) first gives chat-worker a moment to answer the
+// messages before it: they are as good as any, and their answers are due.
 void closeSession(Session* session, std::uint16_t code, Cause cause,
                   std::string_view reason);
+
+// The close that waits for answers goes ahead.
+void endSession(Session* session);
 
 // The client's close frame has come in answer to ours.
 void onPeerClose(Session* session);

@@ -46,6 +46,10 @@ void settle(Session* session)
         return;
     }
 
+    if (session->ending != nullptr && session->unconfirmed == 0) {
+        endSession(session);
+    }
+
     ngx_connection_t* c = session->connection;
 
     if (c->error || !flushOutput(session)) {
