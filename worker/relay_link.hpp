@@ -51,7 +51,7 @@ class RelayLink {
     bool send(std::uint64_t session, std::string_view message,
               std::uint8_t flags = 0, std::uint64_t mark = 0)
     {
-        if (message.size() + sizeof(mark) > maxPayload()) {
+        if (message.size() + (mark == 0 ? 0 : sizeof(mark)) > maxPayload()) {
             return false;
         }
         appendSend(output(), session, message, flags, mark);

@@ -323,8 +323,9 @@ START_TEST(testEverythingSentReachesNginx)
     RelayLink* link = recorder->links[0];
     ck_assert_uint_eq(link->maxPayload(), 1000);
     ck_assert(link->send(5, "text", kReportWritten, 9));
-    ck_assert(link->send(5, std::string(992, 'x')));
-    ck_assert(!link->send(5, std::string(993, 'x')));
+    ck_assert(link->send(5, std::string(1000, 'x')));
+    ck_assert(!link->send(5, std::string(1001, 'x')));
+    ck_assert(!link->send(5, std::string(993, 'x'), 0, 9));
     link->identify(5, "u", false);
     link->close(5, 1008, "reason");
     FanoutBuilder fanout(link->output(), "body", nullptr, 0);
