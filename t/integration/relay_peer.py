@@ -94,6 +94,7 @@ class Link:
         self.timeout = timeout
         self.buffer = b""
         self.messages = 0  # MESSAGE frames read so far
+        self.answers_ping = True
         self.peer_hello = None
 
     # Reading
@@ -107,7 +108,8 @@ class Link:
             if frame is None:
                 self._receive(deadline)
             elif frame.kind == PING:
-                self.raw(encode(PONG, id=frame.id))
+                if self.answers_ping:
+                    self.raw(encode(PONG, id=frame.id))
             else:
                 return frame
 
