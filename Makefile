@@ -174,7 +174,7 @@ run: all
 # Tests. Each suite can be run alone; `make test` runs them one after another
 # and adds up what they counted.
 
-SUITES := unit fuzz nginx integration faults client browser
+SUITES := unit fuzz nginx conformance integration faults client browser
 PYTEST := $(PYTHON) -B -m pytest -q -n 2 -p no:cacheprovider
 JS_TESTS := $(wildcard client/test/*.test.js)
 
@@ -198,6 +198,9 @@ check-fuzz: $(REPLAYS)
 
 check-nginx: all tools $(TEST_NGINX_BINARY)
 	TEST_NGINX_LOAD_MODULES=$(abspath $(MODULE)) prove -It/lib t/nginx
+
+check-conformance: all tools $(TEST_NGINX_BINARY)
+	$(PYTEST) t/conformance
 
 check-integration: all $(TEST_NGINX_BINARY)
 	$(PYTEST) t/integration

@@ -1,0 +1,91 @@
+"""One nginx and one echo worker for the whole suite."""
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from harness.process import SANITIZER, Process, accepts
+from harness.servers import BUILD, Nginx
+from wire import Wire
+
+ECHO_WORKER = BUILD / "t/tools/echo_worker"
+
+# Locations beside /chat/chat_websocket/, which has the defaults of the suite.
+LOCATIONS = {
+    "/small": "chat_max_message 1000;",
+    "/fragments": "chat_max_fragments 10;",
+    "/subprotocol": "chat_subprotocol chat.v2 chat.v1;",
+    "/deflate": "chat_compression on; chat_compression_min_length 0;",
+    "/deflate-small": "chat_compression on; chat_max_message 1000;",
+    "/deflate-no-context": """chat_compression on;
+        chat_compression_min_length 0;
+        chat_compression_context_takeover off off;""",
+    "/deflate-context": """chat_compression on;
+        chat_compression_min_length 0;
+        chat_compression_context_takeover on on;""",
+    "/deflate-window": """chat_compression on;
+        chat_compression_min_length 0;
+        chat_compression_window_bits 10 11;""",
+}
+
+COMMON = """
+            chat_max_message 16m;
+            chat_send_buffer 64m;
+            chat_relay_buffer 64m;
+"""
+
+
+class EchoServer:
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="chat-conformance-"))
+        self.folder.chmod(0o755)
+        echo_socket = self.folder / "echo.sock"
+        self.echo = Process("echo", [ECHO_WORKER, f"unix:{echo_socket}"],
+                            self.folder / "echo.log",
+                            lambda: accepts(echo_socket)).start()
+        echo_socket.chmod(0o777)
+        locations = "\n".join(
+            f"location {path} {{ chat_pass unix:{echo_socket}; {more} }}"
+            for path, more in LOCATIONS.items())
+        self.nginx = Nginx(
+            self.folder, f"chat_pass unix:{echo_socket};",
+            server=COMMON + locations).start()
+
+    def stop(self):
+        self.nginx.stop()
+        self.echo.stop()
+        for log in self.folder.glob("*.log"):
+            for line in log.read_text(errors="replace").splitlines():
+                assert not re.search(r"\[(alert|emerg|crit)\]", line), line
+                assert not SANITIZER.search(line), line
+        shutil.rmtree(self.folder)
+
+
+@pytest.fixture(scope="session")
+def echo_server():
+    server = EchoServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def connect(echo_server):
+    """Opens a WebSocket; keywords as for Wire."""
+    opened = []
+
+    def open_one(path="/chat/chat_websocket/", **options):
+        opened.append(Wire(("127.0.0.1", echo_server.nginx.port), path,
+                           **options))
+        return opened[-1]
+
+    yield open_one
+    for client in opened:
+        client.abort()
+
+
+@pytest.fixture
+def ws(connect):
+    return connect()
