@@ -7,9 +7,18 @@ namespace chat {
 
 namespace {
 
-constexpr std::size_t kMaxWaitingKeys = 1'000'000;
+constexpr std::size_t kMaxWaitingBytes = 64U << 20;
 constexpr std::size_t kRetryBatches = 256;  // in one go
 constexpr std::uint64_t kRetryDelay = 500;  // ms
+
+std::size_t sizeOf(const std::vector<std::string>& keys)
+{
+    std::size_t size = 0;
+    for (const auto& key : keys) {
+        size += sizeof(key) + key.size();
+    }
+    return size;
+}
 
 }  // namespace
 
@@ -40,10 +49,12 @@ void Acknowledger::submit(std::string_view user, std::vector<std::string> keys,
 
 bool Acknowledger::keep(std::shared_ptr<Batch> batch)
 {
-    if (waitingKeys_ + batch->keys.size() > kMaxWaitingKeys) {
+    const std::size_t size = sizeOf(batch->keys);
+    if (waitingBytes_ + size > kMaxWaitingBytes) {
         counters_.acknowledgeDropped += batch->keys.size();
         return false;
     }
+    waitingBytes_ += size;
     waitingKeys_ += batch->keys.size();
     waiting_.push_back(std::move(batch));
     if (!timer_->running()) {
@@ -58,6 +69,7 @@ void Acknowledger::retry()
         for (std::size_t i = 0; i < kRetryBatches && !waiting_.empty(); ++i) {
             auto batch = std::move(waiting_.front());
             waiting_.pop_front();
+            waitingBytes_ -= sizeOf(batch->keys);
             waitingKeys_ -= batch->keys.size();
             inbox_.acknowledge(batch->user, batch->keys,
                                [this, batch](bool ok, const std::string&) {

@@ -43,6 +43,7 @@ class Acknowledger {
     Counters& counters_;
     std::deque<std::shared_ptr<Batch>> waiting_;
     std::size_t waitingKeys_ = 0;
+    std::size_t waitingBytes_ = 0;
     std::unique_ptr<Timer> timer_;
 };
 

@@ -160,6 +160,8 @@ void App::reload()
         }
         log::setLevel(config_.log.level);
         hub_->applySettings();
+        membership_->configure(config_.membership.cacheTtl,
+                               config_.membership.cacheSize);
         log::info("{}: loaded again", path_);
     } catch (const ConfigError& error) {
         log::error("{}; the old settings stay", error.what());

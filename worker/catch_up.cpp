@@ -15,6 +15,8 @@ using Step = Replay::Step;
 // when these have gone out.
 constexpr std::size_t kMaxPlan = 16384;
 
+constexpr std::size_t kSpareTurns = 64;
+
 constexpr std::uint64_t kRetryDelay = 1000;  // ms
 
 std::string keyOf(std::uint64_t sequence, const News& news)
@@ -111,7 +113,25 @@ void CatchUp::wait(Session& session)
     replay.step = Step::Waiting;
     replay.turn = ++turns_;
     queue_.push_back({refOf(session), replay.turn});
+    if (queue_.size() > kSpareTurns + 2 * table_.sessions()) {
+        dropOldTurns();
+    }
     pump();
+}
+
+bool CatchUp::waitsFor(const Turn& turn)
+{
+    const Session* session = table_.find(turn.session);
+    return session != nullptr && session->replay &&
+           session->replay->turn == turn.number &&
+           session->replay->step == Step::Waiting;
+}
+
+// A session that begins again and again leaves turns behind that nobody waits
+// for: never more of them than sessions.
+void CatchUp::dropOldTurns()
+{
+    std::erase_if(queue_, [this](const Turn& turn) { return !waitsFor(turn); });
 }
 
 // Not recursive: an inbox that answers at once comes back here.
@@ -123,11 +143,8 @@ void CatchUp::pump()
     while (asking_ < settings_.replayConcurrency && !queue_.empty()) {
         const Turn turn = queue_.front();
         queue_.pop_front();
-        Session* session = table_.find(turn.session);
-        if (session != nullptr && session->replay &&
-            session->replay->turn == turn.number &&
-            session->replay->step == Step::Waiting) {
-            ask(*session);
+        if (waitsFor(turn)) {
+            ask(*table_.find(turn.session));
         }
     }
     pumping_ = false;
@@ -280,9 +297,7 @@ void CatchUp::sendPage(Session& session, protocol::NewsFrame& page, bool more)
     counters_.deliveredReplayed += page.count();
     if (!session.link->relay->send(session.id, page.finish(), flags,
                                    session.mark)) {
-        ++counters_.undeliverable;
-        log::error("a message for user {} is longer than nginx accepts",
-                   session.user->name);
+        countUndeliverable(counters_);
         more = false;
     }
     if (!more) {

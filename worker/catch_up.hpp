@@ -63,6 +63,8 @@ class CatchUp {
     };
 
     void wait(Session& session);
+    [[nodiscard]] bool waitsFor(const Turn& turn);
+    void dropOldTurns();
     void pump();
     void ask(Session& session);
     void askList(Session& session);

@@ -257,7 +257,7 @@ void Chat::onStored(const SendingPtr& sending, std::size_t recipients,
 void Chat::answer(const SendingPtr& sending, std::string_view frame)
 {
     if (Session* session = hub_.find(sending->session)) {
-        --session->pendingSends;
+        session->pendingSends -= session->pendingSends > 0 ? 1 : 0;
         session->link->relay->send(session->id, frame);
     }
     sending->ticket.done();

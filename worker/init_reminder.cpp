@@ -4,6 +4,14 @@
 
 namespace chat {
 
+namespace {
+
+// Sessions that are gone stand in the list for a while; not more than this
+// and as many as there are sessions.
+constexpr std::size_t kSpare = 64;
+
+}  // namespace
+
 InitReminder::InitReminder(Hub& hub, Timers& timers,
                            const ChatSettings& settings)
     : hub_(hub),
@@ -27,6 +35,12 @@ void InitReminder::ask(const Session& session)
     const auto wait =
         static_cast<std::uint64_t>(settings_.initInterval.count());
     due_.push_back({refOf(session), timers_.now() + wait});
+    if (due_.size() > kSpare + 2 * hub_.sessions()) {
+        std::erase_if(due_, [this](const Due& due) {
+            const Session* known = hub_.find(due.session);
+            return known == nullptr || known->user != nullptr;
+        });
+    }
     if (!timer_->running()) {
         timer_->start(wait);
     }

@@ -4,8 +4,6 @@
 #include <charconv>
 #include <utility>
 
-#include "log.hpp"
-
 namespace chat {
 
 namespace {
@@ -101,9 +99,7 @@ void Live::send(User& user, std::size_t first, const Member& member,
         fanout->add(sequence, ids_.data(), ids_.size(), texts);
         counters_.deliveredLive += ids_.size();
     } else {
-        ++counters_.undeliverable;
-        log::error("a message for user {} is longer than nginx accepts",
-                   user.name);
+        countUndeliverable(counters_);
     }
 }
 

@@ -112,12 +112,24 @@ void MembershipCache::keep(const std::string& chatId,
          uv_now(loop_) + static_cast<std::uint64_t>(options_.ttl.count())});
     byChat_.emplace(chatId, entries_.begin());
     stats_.members += result.members->list.size();
+    shrink();
+}
 
+void MembershipCache::shrink()
+{
     while (entries_.size() > options_.size ||
            (stats_.members > options_.members && entries_.size() > 1)) {
         ++stats_.evicted;
         drop(std::prev(entries_.end()));
     }
+}
+
+void MembershipCache::configure(std::chrono::milliseconds ttl,
+                                std::size_t size)
+{
+    options_.ttl = ttl;
+    options_.size = size;
+    shrink();
 }
 
 void MembershipCache::drop(Entries::iterator entry)

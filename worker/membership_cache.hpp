@@ -58,6 +58,9 @@ class MembershipCache : public Membership {
     void invalidate(std::string_view chatId);
     void invalidateAll();
 
+    // New bounds; entries that are there keep the time they were given.
+    void configure(std::chrono::milliseconds ttl, std::size_t size);
+
     [[nodiscard]] Stats stats() const;
 
   private:
@@ -76,6 +79,7 @@ class MembershipCache : public Membership {
     void ask(const std::string& chatId);
     void answer(const std::string& chatId, const LookupResult& result);
     void keep(const std::string& chatId, const LookupResult& result);
+    void shrink();
     void drop(Entries::iterator entry);
 
     uv_loop_t* loop_;

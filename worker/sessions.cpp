@@ -2,11 +2,22 @@
 
 #include <algorithm>
 
+#include "log.hpp"
+
 namespace chat {
 
 SessionRef refOf(const Session& session)
 {
     return {session.link->relay->serial(), session.id};
+}
+
+void countUndeliverable(Counters& counters)
+{
+    if (counters.undeliverable++ == 0) {
+        log::error(
+            "a message is longer than nginx accepts; it stays in the inbox, "
+            "further ones are only counted");
+    }
 }
 
 Link& SessionTable::open(relay::RelayLink& relay)

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "held.hpp"
+#include "metrics.hpp"
 #include "protocol.hpp"
 #include "relay_link.hpp"
 #include "replay.hpp"
@@ -101,5 +102,9 @@ class SessionTable {
 };
 
 [[nodiscard]] SessionRef refOf(const Session& session);
+
+// A message is longer than the session's nginx accepts from the relay. It
+// stays in the inbox. Said once, then only counted.
+void countUndeliverable(Counters& counters);
 
 }  // namespace chat
