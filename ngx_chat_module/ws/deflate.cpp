@@ -19,6 +19,10 @@ constexpr unsigned char kEmptyMessage = 0x00;
 constexpr int kBetweenBlocks = 128;
 constexpr int kUnusedBits = 63;
 
+// zlib's own state and ours beside the window, rounded up.
+constexpr std::size_t kInflateState = 7680;
+constexpr std::size_t kDeflateState = 6656;
+
 // zlib has no raw deflate with 8 bits. What it does with 9 suits a window of
 // 8: it keeps MIN_LOOKAHEAD (262) bytes away from the window's far end, so that
 // no distance is over 512 - 262 = 250.
@@ -44,14 +48,14 @@ std::size_t firstRoom(std::size_t input)
 
 std::size_t inflaterMemory(int windowBits)
 {
-    return (std::size_t{1} << windowBits) + 7 * 1024 + 512;
+    return (std::size_t{1} << windowBits) + kInflateState;
 }
 
 std::size_t deflaterMemory(int windowBits, int memLevel)
 {
     return (std::size_t{4} << zlibWindowBits(windowBits)) +
-           (std::size_t{512} << zlibMemLevel(windowBits, memLevel)) + 6 * 1024 +
-           512;
+           (std::size_t{512} << zlibMemLevel(windowBits, memLevel)) +
+           kDeflateState;
 }
 
 Inflater* Inflater::create(int windowBits)

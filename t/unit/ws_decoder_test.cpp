@@ -257,7 +257,9 @@ START_TEST(controlFrames)
     for (int first : {0x88, 0x89, 0x8a}) {
         std::string most(125, 'x');
         std::string name = std::to_string(first & 0x0f);
-        EXPECT_EQ(good(frame(first, most)), name + "(" + most + ")");
+        std::string wanted = name;
+        wanted.append("(").append(most).append(")");
+        EXPECT_EQ(good(frame(first, most)), wanted);
         EXPECT_EQ(good(frame(first, "")), name + "()");
         failsAt(frame(first, most + "x"), Fault::ControlTooLong, 2);
         failsAt(frame(first, "x", LengthForm::Sixteen), Fault::ControlTooLong,

@@ -39,6 +39,8 @@ bool mayAllocate()
 
 }  // namespace
 
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming)
+// The names are glibc's.
 extern "C" {
 
 void* __libc_malloc(std::size_t size);
@@ -67,6 +69,7 @@ void free(void* block)
 }
 
 }  // extern "C"
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 namespace {
 

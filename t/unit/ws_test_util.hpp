@@ -19,15 +19,25 @@
 #include <check.h>
 
 // Compares two strings; both may be temporaries.
-#define EXPECT_EQ(actual, wanted)                                           \
-    do {                                                                    \
-        std::string actual_(actual);                                        \
-        std::string wanted_(wanted);                                        \
-        ck_assert_msg(actual_ == wanted_, "%s: '%s', wanted '%s'", #actual, \
-                      actual_.c_str(), wanted_.c_str());                    \
+#define EXPECT_EQ(actual, wanted)                                          \
+    do {                                                                   \
+        std::string difference = wstest::compare(#actual, actual, wanted); \
+        ck_assert_msg(difference.empty(), "%s", difference.c_str());       \
     } while (false)
 
 namespace wstest {
+
+// Empty if they are equal, else what to say.
+inline std::string compare(std::string_view expression, std::string_view actual,
+                           std::string_view wanted)
+{
+    if (actual == wanted) {
+        return {};
+    }
+    std::string out(expression);
+    out.append(": '").append(actual).append("', wanted '").append(wanted);
+    return out.append("'");
+}
 
 inline int runTests(const char* name, std::initializer_list<const TTest*> tests)
 {
@@ -170,8 +180,9 @@ inline std::string run(std::string_view stream,
     for (std::size_t step : {1, 2, 3, 5, 7, 64, 1000}) {
         std::string cut = joined(events(stream, step, options, deflate));
         if (cut != whole) {
-            return "in one: " + whole + "; in steps of " +
-                   std::to_string(step) + ": " + cut;
+            std::string out = "in one: ";
+            out.append(whole).append("; in steps of ");
+            return out.append(std::to_string(step)).append(": ").append(cut);
         }
     }
     return whole;
