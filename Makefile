@@ -196,8 +196,10 @@ check-fuzz: $(REPLAYS)
 	    echo "$$name"; $$test t/fuzz/corpus/$${name%_replay} || failed=1; \
 	done; exit $$failed
 
+# On a stand-in in t/lib where the real Test::Nginx is not installed.
 check-nginx: all tools $(TEST_NGINX_BINARY)
-	TEST_NGINX_LOAD_MODULES=$(abspath $(MODULE)) prove -It/lib t/nginx
+	TEST_NGINX_LOAD_MODULES=$(abspath $(MODULE)) prove $$(perl \
+	    -MTest::Nginx::Socket -e1 2>/dev/null || echo -It/lib) t/nginx
 
 check-conformance: all tools $(TEST_NGINX_BINARY)
 	$(PYTEST) t/conformance
