@@ -40,18 +40,23 @@ void FanoutBuilder::add(std::uint64_t mark, const std::uint64_t* sessions,
 {
     assert(count <= kMaxCount);
 
-    put(out_, mark);
-    put(out_, static_cast<std::uint16_t>(count));
+    std::size_t start = out_->size();
+    out_->resize(start + recipientSize(count, texts));
+    char* to = &(*out_)[start];
 
-    for (std::size_t i = 0; i < holes_; ++i) {
+    store(to, mark);
+    store(to + 8, static_cast<std::uint16_t>(count));
+    to += kRecipientFixed;
+
+    for (std::size_t i = 0; i < holes_; ++i, to += 2) {
         assert(texts[i].size() <= kMaxCount);
-        put(out_, static_cast<std::uint16_t>(texts[i].size()));
+        store(to, static_cast<std::uint16_t>(texts[i].size()));
     }
-    for (std::size_t i = 0; i < count; ++i) {
-        put(out_, sessions[i]);
+    for (std::size_t i = 0; i < count; ++i, to += 8) {
+        store(to, sessions[i]);
     }
     for (std::size_t i = 0; i < holes_; ++i) {
-        out_->append(texts[i]);
+        to += texts[i].copy(to, texts[i].size());
     }
     ++recipients_;
 }
