@@ -24,6 +24,12 @@ std::string keyOf(std::uint64_t sequence, const News& news)
     return std::to_string(sequence) + "-" + news.messageId;
 }
 
+const Held::Item* heldFor(const Session& session, std::uint64_t sequence)
+{
+    const Held* held = session.user->held.get();
+    return held == nullptr ? nullptr : held->find(sequence);
+}
+
 void plan(Replay& replay, std::uint64_t sequence, std::string key)
 {
     auto& all = replay.plan;
@@ -82,8 +88,8 @@ void CatchUp::block(Session& session)
 void CatchUp::unblock(Link& link)
 {
     for (auto& [id, session] : link.sessions) {
-        if (session->replay && session->replay->step == Step::Blocked) {
-            wait(*session);
+        if (session.replay && session.replay->step == Step::Blocked) {
+            wait(session);
         }
     }
 }
@@ -164,7 +170,7 @@ void CatchUp::ask(Session& session)
 void CatchUp::askList(Session& session)
 {
     ++counters_.replays;
-    inbox_.list(session.user->name, session.mark,
+    inbox_.list(session.user->name(), session.mark,
                 [this, ref = refOf(session),
                  turn = session.replay->turn](const Snapshot& snapshot) {
                     --asking_;
@@ -185,7 +191,7 @@ void CatchUp::askPage(Session& session)
     for (std::size_t i = replay.next; i < end; ++i) {
         keys.push_back(replay.plan[i].key);
     }
-    inbox_.read(session.user->name, std::move(keys),
+    inbox_.read(session.user->name(), std::move(keys),
                 [this, ref = refOf(session),
                  turn = replay.turn](const ReadResult& result) {
                     --asking_;
@@ -235,11 +241,13 @@ void CatchUp::onListed(Session& session, const Snapshot& snapshot)
         replay.plan.push_back({sequence, key});
     }
     replay.listed = true;
-    session.user->held.each(
-        session.mark, replay.last,
-        [&replay](std::uint64_t sequence, const Held::Item& item) {
-            plan(replay, sequence, keyOf(sequence, *item.news));
-        });
+    if (session.user->held) {
+        session.user->held->each(
+            session.mark, replay.last,
+            [&replay](std::uint64_t sequence, const Held::Item& item) {
+                plan(replay, sequence, keyOf(sequence, *item.news));
+            });
+    }
     advance(session);
 }
 
@@ -264,11 +272,11 @@ void CatchUp::onRead(Session& session, const ReadResult& result)
         if (planned.key != entry.key) {
             break;
         }
-        const Held::Item* held = session.user->held.find(planned.sequence);
+        const Held::Item* held = heldFor(session, planned.sequence);
         if (!entry.news.empty()) {
             page.add(entry.key, entry.news);
         } else if (held != nullptr) {
-            page.add(planned.sequence, *held->news, session.user->name,
+            page.add(planned.sequence, *held->news, session.user->name(),
                      held->number);
         }
         session.mark = planned.sequence;
@@ -325,7 +333,7 @@ void CatchUp::advance(Session& session)
             wait(session);
             return;
         }
-        if (session.user->held.find(session.mark + 1) == nullptr) {
+        if (heldFor(session, session.mark + 1) == nullptr) {
             session.replay.reset();
             onLive_(session);
             return;
@@ -336,15 +344,15 @@ void CatchUp::advance(Session& session)
 
 void CatchUp::sendHeld(Session& session)
 {
-    const Held& held = session.user->held;
     protocol::NewsFrame page;
-    const Held::Item* item = held.find(session.mark + 1);
+    const Held::Item* item = heldFor(session, session.mark + 1);
     while (item != nullptr && page.count() < settings_.replayMessages &&
            (page.empty() || page.size() + item->news->before.size() +
                                     item->news->after.size() <=
                                 settings_.replayBytes)) {
-        page.add(++session.mark, *item->news, session.user->name, item->number);
-        item = held.find(session.mark + 1);
+        page.add(++session.mark, *item->news, session.user->name(),
+                 item->number);
+        item = heldFor(session, session.mark + 1);
     }
     if (!page.empty()) {
         sendPage(session, page, item != nullptr);
@@ -355,7 +363,7 @@ void CatchUp::fail(Session& session, const std::string& reason)
 {
     ++counters_.replayFailures;
     log::debug("the inbox of user {} cannot be read now: {}",
-               session.user->name, reason);
+               session.user->name(), reason);
     session.replay->step = Step::Failed;
     failed_.push_back(refOf(session));
     if (!retry_->running()) {

@@ -135,10 +135,10 @@ void Chat::init(Session& session)
         return;
     }
     const bool same =
-        session.user != nullptr && session.user->name == init.identity->user;
+        session.user != nullptr && session.user->name() == init.identity->user;
     if (session.named) {
         if (same) {  // the form that nginx gave stays
-            identified(session, {session.user->name, session.numberForm});
+            identified(session, {session.user->name(), session.numberForm});
         } else {
             error(session, {},
                   "this connection belongs to another user than the one that "
@@ -184,7 +184,7 @@ void Chat::send(Session& session, relay::MessageTicket ticket)
     }
     ++counters_.sends;
     ++session.pendingSends;
-    const Identity sender{session.user->name, session.numberForm};
+    const Identity sender{session.user->name(), session.numberForm};
     auto sending = std::make_shared<Sending>();
     sending->session = refOf(session);
     sending->ticket = std::move(ticket);
@@ -292,7 +292,7 @@ void Chat::acknowledge(Session& session, relay::MessageTicket ticket)
     }
     auto held = std::make_shared<relay::MessageTicket>(std::move(ticket));
     acknowledger_.submit(
-        session.user->name, std::move(keys),
+        session.user->name(), std::move(keys),
         [this, held, ref = refOf(session)](bool kept,
                                            const std::string& reason) {
             Session* asker = kept ? nullptr : hub_.find(ref);

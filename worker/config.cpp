@@ -305,7 +305,7 @@ std::vector<Setting> chatSettings()
          }},
         {"chat", "max_pending",
          [](Config& c, const Place& p) {
-             c.chat.maxPending = readCount(p, 1, 1'000'000);
+             c.chat.maxPending = readCount(p, 1, 60'000);
          }},
         {"chat", "replay_messages",
          [](Config& c, const Place& p) {

@@ -38,10 +38,10 @@ void Hub::closeLink(relay::RelayLink& relay)
         return;
     }
     for (auto& [id, session] : link->sessions) {
-        leave(*session);
+        leave(session);
     }
     while (!link->sessions.empty()) {
-        table_.detach(*link->sessions.begin()->second);
+        table_.detach(link->sessions.begin()->second);
     }
     table_.close(*link);
 }
@@ -83,7 +83,7 @@ void Hub::identify(Session& session, const Identity& identity)
 {
     session.numberForm = identity.number;
     if (session.user != nullptr) {
-        if (session.user->name == identity.user) {
+        if (session.user->name() == identity.user) {
             return;
         }
         leave(session);
@@ -108,7 +108,7 @@ void Hub::leave(Session& session)
         return;
     }
     User& user = *session.user;
-    const std::string name = user.name;
+    const std::string name = user.name();
     if (table_.part(session)) {
         inbox_.leave(name);
     } else {
@@ -121,8 +121,8 @@ void Hub::resync()
     ++counters_.resyncs;
     table_.eachLink([this](Link& link) {
         for (auto& [id, session] : link.sessions) {
-            if (session->user != nullptr) {
-                catchUp_.begin(*session);
+            if (session.user != nullptr) {
+                catchUp_.begin(session);
             }
         }
     });

@@ -49,8 +49,8 @@ void Live::deliver(User& user, const Member& member, const Doorbell& doorbell,
 {
     bool wanted = false;
     user.highest = std::max(user.highest, sequence);
-    for (std::size_t i = 0; i < user.sessions.size(); ++i) {
-        Session& session = *user.sessions[i];
+    for (Session* at = user.first; at != nullptr; at = at->nextOfUser) {
+        Session& session = *at;
         if (sequence <= session.mark) {
             continue;
         }
@@ -60,7 +60,7 @@ void Live::deliver(User& user, const Member& member, const Doorbell& doorbell,
         } else if (session.link->relay->congested()) {
             catchUp_.block(session);
         } else if (sequence == session.mark + 1) {
-            send(user, i, member, sequence);
+            send(session, member, sequence);
         } else {
             wanted = true;
         }
@@ -68,24 +68,22 @@ void Live::deliver(User& user, const Member& member, const Doorbell& doorbell,
     if (wanted) {
         hold(user, member, doorbell, sequence);
     }
-    if (wanted || !user.held.empty()) {
+    if (wanted || user.held) {
         unsettled_.push_back(&user);
     }
 }
 
-// To the session at `first` and those of the same link that are as far.
-void Live::send(User& user, std::size_t first, const Member& member,
-                std::uint64_t sequence)
+// To this session and those after it of the same link that are as far.
+void Live::send(Session& first, const Member& member, std::uint64_t sequence)
 {
-    relay::RelayLink& relay = *user.sessions[first]->link->relay;
+    relay::RelayLink& relay = *first.link->relay;
     ids_.clear();
-    for (std::size_t i = first;
-         i < user.sessions.size() && ids_.size() < kMaxIds; ++i) {
-        Session& session = *user.sessions[i];
-        if (session.live() && session.mark + 1 == sequence &&
-            session.link->relay == &relay) {
-            session.mark = sequence;
-            ids_.push_back(session.id);
+    for (Session* at = &first; at != nullptr && ids_.size() < kMaxIds;
+         at = at->nextOfUser) {
+        if (at->live() && at->mark + 1 == sequence &&
+            at->link->relay == &relay) {
+            at->mark = sequence;
+            ids_.push_back(at->id);
         }
     }
     char digits[20];
@@ -138,7 +136,10 @@ void Live::finishFanouts()
 void Live::hold(User& user, const Member& member, const Doorbell& doorbell,
                 std::uint64_t sequence)
 {
-    if (!user.held.add(budget_, sequence, {doorbell.news, member.isNumber})) {
+    if (!user.held) {
+        user.held = std::make_unique<Held>();
+    }
+    if (!user.held->add(budget_, sequence, {doorbell.news, member.isNumber})) {
         ++counters_.heldOverflows;
     }
 }
@@ -148,7 +149,8 @@ void Live::settle(User& user)
     std::uint64_t lowest = UINT64_MAX;
     bool gap = false;
     bool unknown = false;
-    for (Session* session : user.sessions) {
+    for (Session* session = user.first; session != nullptr;
+         session = session->nextOfUser) {
         if (session->live() && session->mark < user.highest) {
             catchUp_.sendHeld(*session);
         }
@@ -161,7 +163,12 @@ void Live::settle(User& user)
             unknown |= session->mark <= kFirstMark;
         }
     }
-    user.held.dropUpTo(budget_, lowest);
+    if (user.held) {
+        user.held->dropUpTo(budget_, lowest);
+        if (user.held->empty()) {
+            user.held.reset();
+        }
+    }
     if (unknown) {
         closeGap(user);  // a new counter's first number says nothing
     } else if (gap) {
@@ -175,7 +182,7 @@ void Live::watchGap(User& user)
         return;
     }
     const auto wait = static_cast<std::uint64_t>(settings_.gapWait.count());
-    gaps_.push_back({user.name, timers_.now() + wait});
+    gaps_.push_back({user.name(), timers_.now() + wait});
     if (!gapTimer_->running()) {
         gapTimer_->start(wait);
     }
@@ -202,7 +209,8 @@ void Live::closeGap(User& user)
 {
     // Not asked for again when the inbox does not know it either.
     const std::uint64_t highest = std::exchange(user.highest, 0);
-    for (Session* session : user.sessions) {
+    for (Session* session = user.first; session != nullptr;
+         session = session->nextOfUser) {
         if (session->live() && session->mark < highest) {
             ++counters_.gaps;
             catchUp_.begin(*session);

@@ -44,8 +44,7 @@ class Live {
 
     void deliver(User& user, const Member& member, const Doorbell& doorbell,
                  std::uint64_t sequence);
-    void send(User& user, std::size_t first, const Member& member,
-              std::uint64_t sequence);
+    void send(Session& first, const Member& member, std::uint64_t sequence);
     relay::FanoutBuilder* fanoutFor(relay::RelayLink& relay,
                                     std::size_t sessions,
                                     const std::string_view* texts);

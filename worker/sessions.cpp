@@ -1,6 +1,6 @@
 #include "sessions.hpp"
 
-#include <algorithm>
+#include <utility>
 
 #include "log.hpp"
 
@@ -22,10 +22,9 @@ void countUndeliverable(Counters& counters)
 
 Link& SessionTable::open(relay::RelayLink& relay)
 {
-    auto& link = links_[relay.serial()];
-    link = std::make_unique<Link>();
-    link->relay = &relay;
-    return *link;
+    Link& link = links_[relay.serial()];
+    link.relay = &relay;
+    return link;
 }
 
 void SessionTable::close(Link& link)
@@ -36,7 +35,7 @@ void SessionTable::close(Link& link)
 Link* SessionTable::find(std::uint64_t serial)
 {
     const auto it = links_.find(serial);
-    return it == links_.end() ? nullptr : it->second.get();
+    return it == links_.end() ? nullptr : &it->second;
 }
 
 Session* SessionTable::find(SessionRef ref)
@@ -46,30 +45,28 @@ Session* SessionTable::find(SessionRef ref)
         return nullptr;
     }
     const auto it = link->sessions.find(ref.id);
-    return it == link->sessions.end() ? nullptr : it->second.get();
+    return it == link->sessions.end() ? nullptr : &it->second;
 }
 
 User* SessionTable::findUser(std::string_view name)
 {
     const auto it = users_.find(name);
-    return it == users_.end() ? nullptr : it->second.get();
+    return it == users_.end() ? nullptr : &it->second;
 }
 
 Session& SessionTable::attach(Link& link, std::uint64_t id)
 {
-    auto& session = link.sessions[id];
-    if (!session) {
-        session = std::make_unique<Session>();
-        session->link = &link;
-        session->id = id;
-        ++sessions_;
-    }
-    return *session;
+    const auto [it, fresh] = link.sessions.try_emplace(id);
+    it->second.link = &link;
+    it->second.id = id;
+    sessions_ += fresh ? 1 : 0;
+    return it->second;
 }
 
 void SessionTable::detach(Session& session)
 {
-    session.link->sessions.erase(session.id);
+    auto& all = session.link->sessions;
+    all.erase(all.find(session.id));
     --sessions_;
 }
 
@@ -78,35 +75,44 @@ bool SessionTable::join(Session& session, std::string_view name)
     User* user = findUser(name);
     const bool first = user == nullptr;
     if (first) {
-        auto made = std::make_unique<User>();
-        made->name = name;
-        user = made.get();
-        users_.emplace(user->name, std::move(made));
+        const auto it = users_.try_emplace(std::string(name)).first;
+        user = &it->second;
+        user->key = &it->first;
     }
-    user->sessions.push_back(&session);
     session.user = user;
+    session.nextOfUser = user->first;
+    session.beforeOfUser = nullptr;
+    if (user->first != nullptr) {
+        user->first->beforeOfUser = &session;
+    }
+    user->first = &session;
     return first;
 }
 
 bool SessionTable::part(Session& session)
 {
-    User* user = session.user;
-    session.user = nullptr;
+    User* user = std::exchange(session.user, nullptr);
     session.replay.reset();
-    auto& all = user->sessions;
-    all.erase(std::find(all.begin(), all.end(), &session));
-    if (!all.empty()) {
+    Session* const before = std::exchange(session.beforeOfUser, nullptr);
+    Session* const next = std::exchange(session.nextOfUser, nullptr);
+    (before != nullptr ? before->nextOfUser : user->first) = next;
+    if (next != nullptr) {
+        next->beforeOfUser = before;
+    }
+    if (user->first != nullptr) {
         return false;
     }
-    user->held.clear(budget_);
-    users_.erase(users_.find(user->name));
+    if (user->held) {
+        user->held->clear(budget_);
+    }
+    users_.erase(users_.find(user->name()));
     return true;
 }
 
 void SessionTable::eachLink(const std::function<void(Link&)>& visit)
 {
     for (auto& [serial, link] : links_) {
-        visit(*link);
+        visit(link);
     }
 }
 

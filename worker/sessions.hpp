@@ -17,7 +17,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <vector>
 
 #include "held.hpp"
 #include "metrics.hpp"
@@ -33,17 +32,20 @@ struct User;
 // Below every sequence number.
 inline constexpr std::uint64_t kFirstMark = 1;
 
+// There is one of these for every open WebSocket: keep it small.
 struct Session {
     Link* link = nullptr;
     std::uint64_t id = 0;
     std::uint64_t mark = 0;
-    User* user = nullptr;            // null: not known yet
+    User* user = nullptr;           // null: not known yet
+    Session* nextOfUser = nullptr;  // the user's sessions are a list
+    Session* beforeOfUser = nullptr;
     std::unique_ptr<Replay> replay;  // null: live
     std::uint32_t heartbeatMs = 0;
-    std::uint32_t pendingSends = 0;
-    bool mayInit = false;     // may name its user by 230 (chat_trust_init)
-    bool named = false;       // nginx named the user (chat_user): it stays
-    bool numberForm = false;  // the user is a JSON integer for this session
+    std::uint16_t pendingSends = 0;
+    bool mayInit : 1 = false;     // may name its user by 230
+    bool named : 1 = false;       // nginx named the user: it stays
+    bool numberForm : 1 = false;  // the user is a JSON integer to the client
 
     [[nodiscard]] bool live() const { return user != nullptr && !replay; }
 };
@@ -55,16 +57,18 @@ struct SessionRef {
 };
 
 struct User {
-    std::string name;
-    std::vector<Session*> sessions;
-    Held held;                  // news that some session cannot take yet
-    std::uint64_t highest = 0;  // sequence of the newest doorbell
-    bool gapWatched = false;    // the hub waits for a missing doorbell
+    const std::string* key = nullptr;  // of this entry in the table
+    Session* first = nullptr;
+    std::unique_ptr<Held> held;  // news that some session cannot take yet
+    std::uint64_t highest = 0;   // sequence of the newest doorbell
+    bool gapWatched = false;     // the hub waits for a missing doorbell
+
+    [[nodiscard]] const std::string& name() const { return *key; }
 };
 
 struct Link {
     relay::RelayLink* relay = nullptr;
-    std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions;
+    std::unordered_map<std::uint64_t, Session> sessions;
 };
 
 class SessionTable {
@@ -94,10 +98,17 @@ class SessionTable {
     [[nodiscard]] std::size_t users() const { return users_.size(); }
 
   private:
+    struct NameHash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view name) const
+        {
+            return std::hash<std::string_view>()(name);
+        }
+    };
+
     HeldBudget& budget_;
-    std::unordered_map<std::uint64_t, std::unique_ptr<Link>> links_;
-    // The keys are views of User::name.
-    std::unordered_map<std::string_view, std::unique_ptr<User>> users_;
+    std::unordered_map<std::uint64_t, Link> links_;
+    std::unordered_map<std::string, User, NameHash, std::equal_to<>> users_;
     std::size_t sessions_ = 0;
 };
 
