@@ -3,6 +3,7 @@
 
 #include "worker/inbox_redis.hpp"
 
+#include "cutting_proxy.hpp"
 #include "inbox_world.hpp"
 #include "servers.hpp"
 
@@ -356,6 +357,53 @@ START_TEST(aQuickRestartIsNotSeenBySenders)
 }
 END_TEST
 
+// A store, a list and an acknowledgement under way while the connection breaks
+// after each number of bytes that the replies can have.
+START_TEST(aReplyCutAnywhereLosesNothingAndRepeatsNothing)
+{
+    const TempDir dir;
+    CuttingProxy proxy(dir / "proxy.sock", redis->socket());
+    auto options = makeOptions("a");
+    options.redis.path = dir / "proxy.sock";
+    options.redis.timeout = 5s;
+    options.batch = 2;
+    RedisWorld world(options);
+    const auto members = makeMembers({"1", "2", "3", "4", "5"});
+
+    for (int bytes = 0; bytes < 150; ++bytes) {
+        const auto id = "m" + std::to_string(bytes);
+        int answers = 0;
+        proxy.cutAfter(bytes);
+        world.inbox().store(
+            {"9", id, makeNews(id), members}, [&](const StoreResult& result) {
+                ck_assert(result.status == StoreStatus::Stored ||
+                          result.status == StoreStatus::Duplicate);
+                ++answers;
+            });
+        world.inbox().list("1", 0, [&](Snapshot) { ++answers; });
+        world.inbox().acknowledge("1", {"1-none"},
+                                  [&](bool, const std::string&) { ++answers; });
+        ck_assert(world.loop.until([&] { return answers == 3; }));
+
+        proxy.cutAfter(CuttingProxy::kNever);
+
+        for (const auto& member : members->list) {
+            Snapshot snapshot;
+            ck_assert(world.loop.until([&] {
+                snapshot = world.list(member.user);
+                return snapshot.ok;
+            }));
+            ck_assert_uint_eq(snapshot.keys.size(), 1);
+            ck_assert(snapshot.keys[0].ends_with("-" + id));
+            ck_assert(world.loop.until(
+                [&] { return world.acknowledge(member.user, snapshot.keys); }));
+        }
+    }
+
+    ck_assert_int_gt(world.nodes[0].resyncs, 100);
+}
+END_TEST
+
 START_TEST(whatIsSentBeforeTheFirstConnectionWaitsForIt)
 {
     World world;
@@ -563,6 +611,7 @@ int main()
                           aStoppedServerCostsTheTimeoutAndNoMore,
                           aRestartedServerIsFoundAgain,
                           aQuickRestartIsNotSeenBySenders,
+                          aReplyCutAnywhereLosesNothingAndRepeatsNothing,
                           whatIsSentBeforeTheFirstConnectionWaitsForIt,
                           presenceIsSaidAgainBeforeTheResync,
                           aNodeThatSignsOffIsForgottenAtOnce,
