@@ -19,7 +19,7 @@
 --
 -- Keys of a recipient are made from its inbox key and are in its cluster slot.
 
-local call, pcall = redis.call, redis.pcall
+local call = redis.call
 local format, sub, find = string.format, string.sub, string.find
 
 local inboxPrefix, prefix, node = ARGV[1], ARGV[2], ARGV[3]
@@ -72,61 +72,44 @@ local field, before, after = '-' .. ARGV[10], ARGV[11], ARGV[12]
 local life = ARGV[5]
 local sequences = {}
 
--- Takes back the first n recipients: the batch is stored as a whole.
-local function undo(n)
-  for i = 1, n do
+-- The inboxes. Returns the name of a user whose inbox is full.
+local function fill()
+  for i = 1, count do
     local user = ARGV[first + i - 1]
-    call('HDEL', inboxPrefix .. user, sequences[i] .. field)
-    call('DECR', counterPrefix .. user .. '}')
+    local box, counter = inboxPrefix .. user, counterPrefix .. user .. '}'
+
+    -- A counter that is missing starts at the time in microseconds, which is
+    -- above every number that was handed out before it went missing.
+    local number = call('INCR', counter)
+    if number == 1 then
+      number = micros
+      call('SET', counter, format('%d', micros))
+    end
+
+    local sequence = format('%d', number)
+    sequences[i] = sequence
+
+    if step > 0 and number % step == 0 and isFull(box) then return user end
+
+    call('HSET', box, sequence .. field,
+         before .. (i > numbers and quote(user) or user) .. after)
+    call('PEXPIRE', box, life)
   end
-end
-
-for i = 1, count do
-  local user = ARGV[first + i - 1]
-  local box, counter = inboxPrefix .. user, counterPrefix .. user .. '}'
-
-  local number = pcall('INCR', counter)
-  if type(number) == 'table' then
-    undo(i - 1)
-    return number
-  end
-
-  -- A counter that is missing starts at the time in microseconds, which is
-  -- above every number that was handed out before it went missing.
-  if number == 1 then
-    number = micros
-    call('SET', counter, format('%d', micros))
-  end
-
-  if step > 0 and number % step == 0 and isFull(box) then
-    call('DECR', counter)
-    undo(i - 1)
-    return 'F' .. user
-  end
-
-  local sequence = format('%d', number)
-  local reply = pcall('HSET', box, sequence .. field,
-                      before .. (i > numbers and quote(user) or user) .. after)
-  if type(reply) == 'table' then
-    call('DECR', counter)
-    undo(i - 1)
-    return reply
-  end
-
-  call('PEXPIRE', box, life)
-  sequences[i] = sequence
 end
 
 -- The doorbells of other nodes, each with those recipients that it holds.
-local others
-for _, name in ipairs(call('ZRANGEBYSCORE', KEYS[2],
-                           format('(%d', micros / 1000), '+inf')) do
-  if name ~= node then
-    others = others or {}
-    others[name] = {}
+local function ring()
+  local others
+  for _, name in ipairs(call('ZRANGEBYSCORE', KEYS[2],
+                             format('(%d', micros / 1000), '+inf')) do
+    if name ~= node then
+      others = others or {}
+      others[name] = {}
+    end
   end
-end
-if others then
+
+  if not others then return end
+
   local presencePrefix = prefix .. 'presence:{' .. inboxPrefix
   for i = 1, count do
     local user = ARGV[first + i - 1]
@@ -139,6 +122,7 @@ if others then
       end
     end
   end
+
   for name, list in pairs(others) do
     if #list > 0 then
       local stream = prefix .. 'node:' .. name
@@ -147,6 +131,32 @@ if others then
            'b', before, 'a', after, 'r', table.concat(list, ' '))
     end
   end
+end
+
+-- Takes back what was done so far: the batch is stored as a whole or not at
+-- all, whatever stands in the way (a key of another type, say).
+local function undo()
+  for i, sequence in ipairs(sequences) do
+    local user = ARGV[first + i - 1]
+    redis.pcall('HDEL', inboxPrefix .. user, sequence .. field)
+    redis.pcall('DECR', counterPrefix .. user .. '}')
+  end
+end
+
+local good, full = pcall(function()
+  local user = fill()
+  if not user then ring() end
+  return user
+end)
+
+if not good then
+  undo()
+  return type(full) == 'table' and full or redis.error_reply(full)
+end
+
+if full then
+  undo()
+  return 'F' .. full
 end
 
 done = sub(done, 1, batch - 1) .. '1' .. sub(done, batch + 1)
