@@ -320,11 +320,10 @@ void RelayConnection::received(std::string_view bytes)
     counters.bytesIn += bytes.size();
 
     Frame frame;
-    Reader::Status status = Reader::Status::More;
     reader_.feed(bytes);
 
     while (state_ != State::Dropped &&
-           (status = reader_.next(&frame)) == Reader::Status::Frame) {
+           reader_.next(&frame) == Reader::Status::Frame) {
         ++counters.framesIn;
         dispatch(frame);
     }

@@ -132,7 +132,7 @@ std::optional<std::string> RelayServer::Impl::listen()
 
         if (!error.empty()) {
             listeners_.clear();
-            return "cannot listen on " + address + ": " + error;
+            return fmt::format("cannot listen on {}: {}", address, error);
         }
     }
     return std::nullopt;

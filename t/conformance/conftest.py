@@ -2,12 +2,14 @@
 
 import re
 import shutil
+import ssl
+import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from harness.process import SANITIZER, Process, accepts
+from harness.process import SANITIZER, Process, accepts, free_port
 from harness.servers import BUILD, Nginx
 from wire import Wire
 
@@ -50,9 +52,23 @@ class EchoServer:
         locations = "\n".join(
             f"location {path} {{ chat_pass unix:{echo_socket}; {more} }}"
             for path, more in LOCATIONS.items())
+        self.tls_port = free_port()
+        certificate = self.make_certificate()
         self.nginx = Nginx(
             self.folder, f"chat_pass unix:{echo_socket};",
-            server=COMMON + locations).start()
+            server=f"""{COMMON}
+        listen 127.0.0.1:{self.tls_port} ssl;
+        ssl_certificate {certificate};
+        ssl_certificate_key {certificate}.key;
+        {locations}""").start()
+
+    def make_certificate(self):
+        path = self.folder / "certificate"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
+             "-subj", "/CN=localhost", "-days", "2", "-keyout", f"{path}.key",
+             "-out", path], check=True, capture_output=True)
+        return path
 
     def stop(self):
         self.nginx.stop()
@@ -76,9 +92,14 @@ def connect(echo_server):
     """Opens a WebSocket; keywords as for Wire."""
     opened = []
 
-    def open_one(path="/chat/chat_websocket/", **options):
-        opened.append(Wire(("127.0.0.1", echo_server.nginx.port), path,
-                           **options))
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+
+    def open_one(path="/chat/chat_websocket/", tls=False, **options):
+        port = echo_server.tls_port if tls else echo_server.nginx.port
+        opened.append(Wire(("127.0.0.1", port), path,
+                           tls=context if tls else None, **options))
         return opened[-1]
 
     yield open_one

@@ -48,6 +48,7 @@ void rebuild(const FanoutView& view, const FanoutView::Recipient& to,
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer calls it so.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
                                       std::size_t size)
 {

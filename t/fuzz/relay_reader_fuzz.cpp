@@ -100,6 +100,7 @@ Outcome read(std::string_view stream, Side side, std::size_t piece)
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer calls it so.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
                                       std::size_t size)
 {

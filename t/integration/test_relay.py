@@ -14,7 +14,8 @@ import pytest
 import relay_peer as relay
 from harness.process import SANITIZER, wait_until
 from harness.servers import Nginx
-from harness.websocket import BINARY, CONTINUATION, PING, PONG, TEXT, WebSocket
+from harness.websocket import (BINARY, CONTINUATION, PING, PONG, TEXT,
+                               WebSocket, encode)
 
 PATH = "/chat/chat_websocket/"
 
@@ -363,6 +364,65 @@ def test_a_session_that_closed_meanwhile_is_not_attached(bench):
     assert link.expect(relay.ATTACH).user == "bao"
     link.nothing()
     ping_pong(other)
+
+
+# A close that the client has caused waits for the answers to what was before
+
+CLOSE_FRAME = encode(0x8, b"\x03\xe8")
+
+
+@pytest.mark.parametrize("end, code", [
+    (CLOSE_FRAME, 1000), (encode(0x3), 1002), (encode(TEXT, b"\xff"), 1007)],
+    ids=["close", "protocol error", "not UTF-8"])
+def test_messages_before_a_close_are_answered(bench, end, code):
+    client, link, attach = bench.attached()
+    client.send_bytes(encode(TEXT, b"one") + encode(TEXT, b"two") + end)
+    for text in (b"one", b"two"):
+        assert link.expect(relay.MESSAGE).payload == text
+    for count, text in enumerate((b"one", b"two")):
+        link.nothing(0.1)
+        link.send(attach.id, text)
+        link.receipt(count + 1)
+        assert client.receive_frame()[1] == text
+    opcode, payload, _, _ = client.receive_frame()
+    assert (opcode, int.from_bytes(payload[:2], "big")) == (0x8, code)
+    assert link.expect(relay.DETACH).code == code
+
+
+def test_close_does_not_wait_for_ever(bench):
+    client, link, _ = bench.attached()
+    started = time.monotonic()
+    client.send_bytes(encode(TEXT, b"text") + CLOSE_FRAME)
+    assert link.expect(relay.MESSAGE)
+    assert client.wait_closed().code == 1000
+    assert 0.5 < time.monotonic() - started < 4
+    assert link.expect(relay.DETACH).code == 1000
+
+
+def test_close_does_not_wait_for_a_lost_link(bench):
+    client, link, _ = bench.attached()
+    client.send_bytes(encode(TEXT, b"text") + CLOSE_FRAME)
+    assert link.expect(relay.MESSAGE)
+    bench.peer.stop()
+    assert client.wait_closed().code == 1000
+
+
+def test_worker_closes_while_a_close_waits(bench):
+    client, link, attach = bench.attached()
+    client.send_bytes(encode(TEXT, b"text") + CLOSE_FRAME)
+    assert link.expect(relay.MESSAGE)
+    link.close_session(attach.id, 1008, "no")
+    closed = client.wait_closed()
+    assert (closed.code, closed.reason) == (1008, "no")
+    assert link.expect(relay.DETACH).code == 1008
+
+
+def test_client_that_is_gone_is_not_waited_for(bench):
+    client, link, _ = bench.attached()
+    client.send_bytes(encode(TEXT, b"text") + CLOSE_FRAME)
+    client.abort()
+    assert link.expect(relay.MESSAGE)
+    assert link.expect(relay.DETACH)
 
 
 # Faults

@@ -15,7 +15,9 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <random>
 #include <string>
 #include <unordered_map>
@@ -206,9 +208,8 @@ int run(const Options& options)
     return EXIT_SUCCESS;
 }
 
-}  // namespace
-
-int main(int argc, char** argv)
+// Returns the exit status.
+int serve(int argc, char** argv)
 {
     Options options;
     CLI::App app("Sends every WebSocket message back to where it came from.");
@@ -233,4 +234,17 @@ int main(int argc, char** argv)
         (static_cast<std::uint64_t>(random()) << 32) | random();
     options.server.maxPayload = kMaxPayload;
     return run(options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv)
+{
+    try {
+        return serve(argc, argv);
+
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "echo_worker: %s\n", error.what());
+        return EXIT_FAILURE;
+    }
 }
