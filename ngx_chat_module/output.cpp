@@ -163,7 +163,7 @@ void sendControl(Session* session, ws::Opcode opcode, std::string_view payload)
     }
 
     ws::encodeHeader(to, opcode, payload.size());
-    std::memcpy(to + header, payload.data(), payload.size());
+    payload.copy(reinterpret_cast<char*>(to + header), payload.size());
     commit(session, header + payload.size());
 }
 
@@ -182,7 +182,7 @@ void sendMessage(Session* session, std::string_view message, bool binary)
 
     ws::encodeHeader(to, binary ? ws::Opcode::Binary : ws::Opcode::Text,
                      message.size(), deflated);
-    std::memcpy(to + header, message.data(), message.size());
+    message.copy(reinterpret_cast<char*>(to + header), message.size());
     commit(session, header + message.size());
 
     ++session->messagesOut;

@@ -203,6 +203,10 @@ void RelayGroup::wait(Session* session)
 // Those who waited, in their order; who is refused again goes on waiting.
 void RelayGroup::roomMade()
 {
+    if (parkedCount_ == 0) {
+        return;
+    }
+
     std::uint32_t count = parkedCount_;
     std::uint32_t kept = 0;
 

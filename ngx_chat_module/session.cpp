@@ -1,8 +1,6 @@
 #include "ngx_chat_module/session.hpp"
 
-#include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <new>
 
 #include "ngx_chat_module/input.hpp"
@@ -91,8 +89,8 @@ bool setNames(Session* session, std::string_view user, std::string_view address)
         return false;
     }
 
-    std::memcpy(names, user.data(), user.size());
-    std::memcpy(names + user.size(), address.data(), address.size());
+    user.copy(names, user.size());
+    address.copy(names + user.size(), address.size());
 
     std::free(session->names);
     session->names = names;
@@ -261,8 +259,7 @@ bool awaitAnswers(Session* session, std::uint16_t code, Cause cause,
     ending->code = code;
     ending->cause = cause;
     ending->size = static_cast<std::uint8_t>(
-        std::min(reason.size(), sizeof(ending->reason)));
-    std::memcpy(ending->reason, reason.data(), ending->size);
+        reason.copy(ending->reason, sizeof(ending->reason)));
     session->ending = ending;
     unwatch(session);
     setTimer(session, kAnswerTimeout);

@@ -444,12 +444,12 @@ def test_not_a_main_request(make_site):
 
 def test_descriptors_are_given_back(make_site):
     site = make_site()
+    echo(site.connect())
     pid, = site.nginx.worker_pids()
 
     def descriptors():
         return len(os.listdir(f"/proc/{pid}/fd"))
 
-    echo(site.connect())
     before = descriptors()
     for _ in range(3):
         for _ in range(50):
