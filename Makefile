@@ -16,7 +16,7 @@ NGX_SRC ?= /usr/share/nginx/src
 PREFIX ?= /usr/local
 FUZZ_TIME ?= 60
 CXX := $(if $(filter default,$(origin CXX)),g++,$(CXX))
-OPT ?= -O2 -g
+OPT ?= $(if $(SANITIZE),-O1,-O2) -g
 PYTHON := /usr/bin/python3
 
 Q := $(if $(V),,@)
