@@ -217,9 +217,9 @@ check-client:
 	node --test $(JS_TESTS)
 
 $(BUILD)/nginx-preloaded: $(BUILD)/settings
-	printf '#!/bin/sh\nexec env LD_PRELOAD="%s %s" nginx "$$@"\n' \
+	printf '#!/bin/sh\nexec env LD_PRELOAD="%s %s" %s "$$@"\n' \
 	    $$($(CXX) -print-file-name=libasan.so) \
-	    $$($(CXX) -print-file-name=libubsan.so) >$@
+	    $$($(CXX) -print-file-name=libubsan.so) $$(command -v nginx) >$@
 	chmod +x $@
 
 # Each target for FUZZ_TIME seconds; new inputs of interest go to build/, what
@@ -242,8 +242,9 @@ include t/bench/bench.mk
 CXX_FILES := $(wildcard */*.[ch]pp */*/*.[ch]pp)
 TIDY := $(patsubst %,$(BUILD)/lint/%,$(filter %.cpp,$(CXX_FILES)))
 SHELL_FILES := tools/install-packages client/demo/run .ci/run
-PYTHON_FILES := t/run-suites $(wildcard t/*.py t/*/*.py)
-JS_FILES := $(wildcard client/*/*.js t/*/*.js)
+PYTHON_FILES := t/run-suites $(wildcard t/*.py t/*/*.py t/*/*/*.py)
+JS_FILES := $(wildcard client/*/*.js client/*/*/*.js t/*/*.js t/*/*/*.js \
+    t/*/*.mjs t/*/*/*.mjs)
 NGX_INCLUDES = $(addprefix -isystem $(NGX_BUILD)/, objs src/core src/event \
     src/event/modules src/os/unix src/http src/http/modules src/http/v2)
 

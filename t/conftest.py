@@ -35,12 +35,22 @@ def stack(make_stack):
     return make_stack()
 
 
-@pytest.fixture(scope="session")
-def postgres():
-    """One PostgreSQL server for the tests that do not stop it."""
+def run_postgres():
     folder = Path(tempfile.mkdtemp(prefix="chat-pg-"))
     folder.chmod(0o755)
     server = Postgres(folder / "pg").start()
     yield server
     server.stop()
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """One PostgreSQL server for the tests that do not stop it."""
+    yield from run_postgres()
+
+
+@pytest.fixture
+def own_postgres():
+    """A PostgreSQL server that the test may stop."""
+    yield from run_postgres()

@@ -25,12 +25,15 @@ class LoadClient:
         self.device = history.device(user, name)
         self.url = f"{url}?user={user}"
         self.user = user
+        self.size = 50                 # bytes of content
         self.unanswered = OrderedDict()  # Message -> its frame
         self.known_keys = set()
         self.unacknowledged = []
         self.socket = None
         self.online = asyncio.Event()  # cleared: stays away
         self.online.set()
+        self.reading = asyncio.Event()  # cleared: does not read
+        self.reading.set()
         self.closes = []               # close codes that were seen
 
     # Sending
@@ -41,7 +44,7 @@ class LoadClient:
             "code": 234, "msg": "", "data": {
                 "chat_id": message.chat, "send_id": message.send_id,
                 "send_timestamp": 1, "new_type": "text",
-                "content": "x" * 50, "resource_url": ""}})
+                "content": "x" * self.size, "resource_url": ""}})
         await self._transmit(self.unanswered[message])
 
     async def _transmit(self, text):
@@ -77,6 +80,7 @@ class LoadClient:
         acknowledging = asyncio.create_task(self._acknowledge(socket))
         try:
             async for text in socket:
+                await self.reading.wait()
                 self._receive(json.loads(text))
         finally:
             acknowledging.cancel()

@@ -76,6 +76,7 @@ class Process:
         self.env = env
         self.cwd = cwd
         self.popen = None
+        self.ended_by_us = True
 
     @property
     def pid(self):
@@ -91,6 +92,7 @@ class Process:
                 self.command, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, cwd=self.cwd,
                 env={**os.environ, **(self.env or {})})
+        self.ended_by_us = False
         wait_until(self._is_ready, 20, f"{self.name} ready")
         return self
 
@@ -109,6 +111,7 @@ class Process:
         if self.popen is None:
             return None
         if self.alive:
+            self.ended_by_us = True
             self.send_signal(number)
         try:
             return self.popen.wait(timeout)
@@ -120,6 +123,7 @@ class Process:
     def kill(self):
         """kill -9"""
         if self.alive:
+            self.ended_by_us = True
             self.send_signal(signal.SIGKILL)
             self.popen.wait()
 

@@ -12,13 +12,15 @@ from pathlib import Path
 import psycopg2
 import redis
 
-from .process import Process, accepts, children, free_port, wait_until
+from .process import (Process, accepts, children, free_port, is_running,
+                      wait_until)
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("BUILD", "build")
 MODULE = BUILD / "ngx_http_chat_module.so"
 CHAT_WORKER = BUILD / "chat-worker"
-NGINX = os.environ.get("TEST_NGINX_BINARY", "nginx")
+NGINX = shutil.which(os.environ.get("TEST_NGINX_BINARY", "nginx"),
+                     path=os.environ["PATH"] + ":/usr/sbin")
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS auth_user (
@@ -201,20 +203,35 @@ class Nginx(Process):
     /chat/chat_websocket/, `server` and `http` are added where they say."""
 
     def __init__(self, folder, chat, server="", http="", main="", workers=1,
-                 name="nginx"):
+                 daemon=False, name="nginx"):
         self.folder = folder / name
         self.folder.mkdir()
         self.port = free_port()
         self.error_log = folder / f"{name}-error.log"
         self.config = folder / f"{name}.conf"
+        self.daemon_pid = None
         self.parts = {"chat": chat, "server": server, "http": http,
-                      "main": main, "workers": workers}
+                      "main": main, "workers": workers, "daemon": daemon}
         self.write_config()
         super().__init__(
             name, [NGINX, "-p", self.folder, "-c", self.config,
                    "-e", self.error_log],
             folder / f"{name}.log",
             lambda: accepts(("127.0.0.1", self.port)))
+
+    def start(self):
+        if not self.parts["daemon"]:
+            return super().start()
+        subprocess.run(self.command, check=True, stdin=subprocess.DEVNULL)
+        wait_until(self.ready, what="nginx ready")
+        self.daemon_pid = self._read_pid()
+        return self
+
+    def _read_pid(self):
+        try:
+            return int((self.folder / "nginx.pid").read_text())
+        except (OSError, ValueError):
+            return None
 
     def write_config(self, **parts):
         """Writes nginx.conf, with parts replaced (see reload())."""
@@ -228,7 +245,7 @@ class Nginx(Process):
         self.config.write_text(f"""\
 load_module {MODULE};
 {"user root;" if os.getuid() == 0 else ""}
-daemon off;
+daemon {"on" if self.parts["daemon"] else "off"};
 worker_processes {self.parts["workers"]};
 error_log {self.error_log} info;
 pid {folder}/nginx.pid;
@@ -263,5 +280,30 @@ http {{
         wait_until(lambda: len(set(self.worker_pids()) - old) ==
                    self.parts["workers"], what="new nginx workers")
 
+    def upgrade(self):
+        """Exchanges the binary as an administrator does: USR2, then QUIT for
+        the old master once the new one has its workers. Needs daemon."""
+        old = self.pid
+        self.send_signal(signal.SIGUSR2)
+        self.daemon_pid = wait_until(
+            lambda: self._read_pid() != old and self._read_pid(),
+            what="the new nginx's pid file")
+        wait_until(self.worker_pids, what="the new nginx's workers")
+        os.kill(old, signal.SIGQUIT)
+        wait_until(lambda: not is_running(old), what="the old nginx's end")
+
+    @property
+    def pid(self):
+        return self.daemon_pid or super().pid
+
+    @property
+    def alive(self):
+        return (is_running(self.daemon_pid) if self.daemon_pid
+                else super().alive)
+
     def stop(self, number=signal.SIGTERM, timeout=15):
-        return super().stop(number, timeout)
+        if not self.daemon_pid:
+            return super().stop(number, timeout)
+        self.send_signal(number)
+        wait_until(lambda: not self.alive, timeout, "the end of nginx")
+        return None

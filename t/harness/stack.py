@@ -32,11 +32,12 @@ class Stack:
              and the same members
     proxies  puts redis_proxy between chat-worker and Redis, and relay_proxy
              between nginx and the first chat-worker
+    daemon   nginx goes to the background, as an upgrade of it needs
     """
 
     def __init__(self, trust=True, chat="", server="", http="", main="",
                  nginx_workers=1, worker=None, workers=1, postgres=None,
-                 redis_options=(), proxies=False, peer=None):
+                 redis_options=(), proxies=False, peer=None, daemon=False):
         # Short, because a Unix socket's path has at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="chat-"))
         self.folder.chmod(0o755)
@@ -60,7 +61,7 @@ class Stack:
                     + ("chat_trust_init on;" if trust else "") + chat)
             self.nginx = self._start(Nginx(
                 self.folder, self.fill(chat), self.fill(server),
-                self.fill(http), main, nginx_workers))
+                self.fill(http), main, nginx_workers, daemon))
         except BaseException:
             self.stop(check=False)
             raise
@@ -158,7 +159,7 @@ class Stack:
             client.abort()
         for proxy in self.proxies:
             proxy.close()
-        pids = [p.pid for p in self.processes if p.popen]
+        pids = [p.pid for p in self.processes if p.alive]
         errors = []
         for process in reversed(self.processes):
             try:
@@ -169,6 +170,9 @@ class Stack:
             errors += self._complaints()
             errors += [f"process {pid} is left" for pid in pids
                        if is_running(pid)]
+            errors += [f"{p.name} ended by itself, status "
+                       f"{p.popen.returncode}: {p.log_text()[-500:]}"
+                       for p in self.processes if not p.ended_by_us]
         if errors:
             raise AssertionError("\n".join([*errors, f"in {self.folder}"]))
         shutil.rmtree(self.folder, ignore_errors=True)

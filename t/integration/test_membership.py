@@ -1,27 +1,11 @@
 """Membership in SQLite and PostgreSQL, and PostgreSQL going away."""
 
 import signal
-import tempfile
-from pathlib import Path
-import shutil
 
 import pytest
 
-from harness.servers import Postgres
-
 # Changes count at once for the tests that make some.
 AT_ONCE = {"membership": {"cache_ttl": "10ms"}}
-
-
-@pytest.fixture
-def own_postgres():
-    """A server that the test may stop."""
-    folder = Path(tempfile.mkdtemp(prefix="chat-pg-"))
-    folder.chmod(0o755)
-    server = Postgres(folder / "pg").start()
-    yield server
-    server.stop()
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
