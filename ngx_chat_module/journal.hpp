@@ -87,7 +87,7 @@ class Journal {
 template <typename Visit>
 bool Journal::confirm(std::uint64_t count, Visit&& visit)
 {
-    if (count > messages_) {
+    if (count > messages_ || count < receipts_) {
         return false;
     }
 

@@ -456,6 +456,19 @@ def test_bad_frames_cost_no_session(bench, fault):
     assert client.receive() == "after"
 
 
+def test_receipts_do_not_go_back(bench):
+    client, link, _ = bench.attached()
+    for text in ("one", "two", "three"):
+        client.send_text(text)
+        link.expect(relay.MESSAGE)
+    link.receipt(2)
+    link.receipt(1)
+    link.wait_closed(5)
+    link = bench.peer.accept()
+    link.expect(relay.ATTACH)
+    assert link.expect(relay.MESSAGE).payload == b"three"
+
+
 @pytest.mark.parametrize("greeting", [
     relay.hello(version=2), relay.hello(magic=b"chat"),
     relay.hello(max_payload=100), relay.encode(relay.SEND, b"text"),
