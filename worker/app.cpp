@@ -212,6 +212,17 @@ std::vector<Metric> App::metrics() const
           "Keys that wait for Redis to be deleted.");
     gauge("redis_up", inbox_->available() ? 1 : 0,
           "Whether inboxes can be used.");
+    const auto inbox = inbox_->stats();
+    gauge("redis_waiting", inbox.waiting, "Messages that wait for Redis.");
+    gauge("redis_commands", inbox.inFlight, "Commands without an answer.");
+    counter("redis_losses_total", inbox.losses,
+            "Times that a connection to Redis was lost.");
+    counter("node_doorbells_total", inbox.doorbells,
+            "Messages that other nodes rang for.");
+    counter("node_gaps_total", inbox.gaps,
+            "Times that doorbells of other nodes were missed.");
+    counter("node_lapses_total", inbox.lapses,
+            "Times that the lease of this node had run out.");
     appendCounters(all, counters_);
     const auto relay = server_->stats();
     gauge("relay_links", relay.links, "nginx workers connected now.");
@@ -232,6 +243,10 @@ std::vector<Metric> App::metrics() const
             "Look-ups answered by the cache.");
     counter("membership_misses_total", cache.misses,
             "Look-ups that asked the database.");
+    counter("membership_failures_total", cache.failures,
+            "Look-ups that the database did not answer.");
+    counter("membership_evicted_total", cache.evicted,
+            "Chats that left the cache for lack of room.");
     counter("membership_stale_total", cache.stale,
             "Look-ups answered with old members, the database was away.");
     return all;

@@ -75,6 +75,16 @@ struct ReadResult {
 // The number that a key starts with; 0 if it is none of ours.
 [[nodiscard]] std::uint64_t sequenceOf(std::string_view key);
 
+// What a back end tells of itself; all zero where there is nothing to tell.
+struct InboxStats {
+    std::uint64_t waiting = 0;    // store() calls without an answer
+    std::uint64_t inFlight = 0;   // commands without an answer
+    std::uint64_t losses = 0;     // times that a connection was lost
+    std::uint64_t doorbells = 0;  // rung by other nodes
+    std::uint64_t gaps = 0;       // times that some of those were missed
+    std::uint64_t lapses = 0;     // times that this node's lease had run out
+};
+
 class Inbox {
   public:
     using StoreCallback = std::function<void(const StoreResult&)>;
@@ -114,6 +124,7 @@ class Inbox {
     virtual void onResync(ResyncHandler handler) = 0;
 
     [[nodiscard]] virtual bool available() const = 0;
+    [[nodiscard]] virtual InboxStats stats() const { return {}; }
 };
 
 }  // namespace chat

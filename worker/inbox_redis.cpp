@@ -78,31 +78,6 @@ std::string plainReason(const std::string& error)
     return "the message store refused";
 }
 
-std::vector<std::string> sortKeys(std::vector<std::string> keys,
-                                  std::uint64_t after, std::uint64_t last)
-{
-    std::vector<std::pair<std::uint64_t, std::uint32_t>> order;
-    order.reserve(keys.size());
-
-    for (std::uint32_t i = 0; i < keys.size(); ++i) {
-        const auto sequence = sequenceOf(keys[i]);
-
-        if (sequence <= last && (sequence > after || after == 0)) {
-            order.emplace_back(sequence, i);
-        }
-    }
-
-    std::sort(order.begin(), order.end());
-    std::vector<std::string> sorted;
-    sorted.reserve(order.size());
-
-    for (const auto& [sequence, index] : order) {
-        sorted.push_back(std::move(keys[index]));
-    }
-
-    return sorted;
-}
-
 InboxRedis::InboxRedis(uv_loop_t* loop, const InboxOptions& options)
     : options_(options),
       connection_(loop, options.redis, "redis",
@@ -139,6 +114,17 @@ InboxRedis::InboxRedis(uv_loop_t* loop, const InboxOptions& options)
 InboxRedis::~InboxRedis()
 {
     node_.signOff();
+}
+
+InboxStats InboxRedis::stats() const
+{
+    const auto& node = node_.stats();
+    return {.waiting = requests_,
+            .inFlight = connection_.inFlight(),
+            .losses = connection_.losses() + node_.streamLosses(),
+            .doorbells = node.doorbells,
+            .gaps = node.gaps,
+            .lapses = node.lapses};
 }
 
 void InboxRedis::onDoorbell(DoorbellHandler handler)
@@ -452,6 +438,7 @@ struct InboxRedis::Listing {
     std::uint64_t after = 0;
     SnapshotCallback callback;
     Snapshot snapshot;
+    SortedKeys keys;
 
     void fail(const std::string& error)
     {
@@ -461,21 +448,20 @@ struct InboxRedis::Listing {
 
     void add(const redisReply* reply, std::size_t first)
     {
+        std::vector<std::string> page;
+        page.reserve(reply->elements);
+
         for (std::size_t i = first; i < reply->elements; ++i) {
-            snapshot.keys.emplace_back(textOf(reply->element[i]));
+            page.emplace_back(textOf(reply->element[i]));
         }
+
+        keys.add(std::move(page), after, snapshot.last);
     }
 
     void finish()
     {
         snapshot.ok = true;
-        snapshot.keys =
-            sortKeys(std::move(snapshot.keys), after, snapshot.last);
-
-        // A page may bring a key twice when Redis resizes the hash.
-        snapshot.keys.erase(
-            std::unique(snapshot.keys.begin(), snapshot.keys.end()),
-            snapshot.keys.end());
+        snapshot.keys = keys.take();
         callback(std::move(snapshot));
     }
 };

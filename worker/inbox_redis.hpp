@@ -28,6 +28,7 @@
 #include "redis_node.hpp"
 #include "redis_presence.hpp"
 #include "redis_script.hpp"
+#include "sorted_keys.hpp"
 #include "stores.hpp"
 
 namespace chat {
@@ -54,6 +55,8 @@ class InboxRedis : public Inbox {
     {
         return connection_.ready();
     }
+
+    [[nodiscard]] InboxStats stats() const override;
 
   private:
     // Recipients of one script call, as indexes; JSON numbers come first.
@@ -117,11 +120,5 @@ class InboxRedis : public Inbox {
 
 // What a client may read in a 300 about this error.
 std::string plainReason(const std::string& error);
-
-// Keys with a number above `after` and not above `last`, ascending. Keys of
-// another form (an inbox that an older system has left) have no number: they
-// come first, and only when after is 0.
-std::vector<std::string> sortKeys(std::vector<std::string> keys,
-                                  std::uint64_t after, std::uint64_t last);
 
 }  // namespace chat

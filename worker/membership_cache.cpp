@@ -80,6 +80,10 @@ void MembershipCache::answer(const std::string& chatId,
     const auto old = byChat_.find(chatId);
     LookupResult given = result;
 
+    if (result.status == LookupStatus::Unavailable) {
+        ++stats_.failures;
+    }
+
     if (result.status == LookupStatus::Unavailable && old != byChat_.end()) {
         ++stats_.stale;
         given = {LookupStatus::Ok, old->second->members, {}};
@@ -124,8 +128,7 @@ void MembershipCache::shrink()
     }
 }
 
-void MembershipCache::configure(std::chrono::milliseconds ttl,
-                                std::size_t size)
+void MembershipCache::configure(std::chrono::milliseconds ttl, std::size_t size)
 {
     options_.ttl = ttl;
     options_.size = size;

@@ -39,10 +39,11 @@ class MembershipCache : public Membership {
 
     struct Stats {
         std::uint64_t hits = 0;
-        std::uint64_t misses = 0;   // went to the database
-        std::uint64_t joined = 0;   // waited for one on its way
-        std::uint64_t stale = 0;    // served old: the database was away
-        std::uint64_t evicted = 0;  // because of a bound
+        std::uint64_t misses = 0;    // went to the database
+        std::uint64_t joined = 0;    // waited for one on its way
+        std::uint64_t failures = 0;  // of the misses: not answered
+        std::uint64_t stale = 0;     // served old: the database was away
+        std::uint64_t evicted = 0;   // because of a bound
         std::size_t chats = 0;
         std::size_t members = 0;
     };

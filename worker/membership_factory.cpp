@@ -99,8 +99,12 @@ std::unique_ptr<MembershipCache> makeMembership(
 
     const MembershipCache::Options cache{.ttl = options.cacheTtl,
                                          .size = options.cacheSize};
-    return isPostgresql(options.url) ? makePostgresql(loop, options, cache)
-                                     : makeSqlite(loop, options, cache);
+
+    if (isPostgresql(options.url)) {
+        return makePostgresql(loop, options, cache);
+    }
+
+    return makeSqlite(loop, options, cache);
 }
 
 }  // namespace chat

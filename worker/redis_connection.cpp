@@ -436,7 +436,7 @@ void RedisConnection::lose(const std::string& reason)
     queued_ = 0;
 
     if (wasReady) {
-        ++reconnects_;
+        ++losses_;
 
         if (events_.lost) {
             events_.lost(reason_);

@@ -63,7 +63,8 @@ class RedisConnection {
     // Why it is not ready.
     [[nodiscard]] const std::string& reason() const { return reason_; }
     [[nodiscard]] std::size_t inFlight() const { return pending_.size(); }
-    [[nodiscard]] std::uint64_t reconnects() const { return reconnects_; }
+    // Times that it was ready and then lost.
+    [[nodiscard]] std::uint64_t losses() const { return losses_; }
 
     // The command may be built anew as soon as this returns. Not ready: the
     // callback gets the reason before this returns. extra: time on top of the
@@ -126,7 +127,7 @@ class RedisConnection {
     std::uint64_t connectDeadline_ = 0;
     std::uint64_t replies_ = 0;
     std::uint64_t graceReplies_ = 0;
-    std::uint64_t reconnects_ = 0;
+    std::uint64_t losses_ = 0;
     bool grace_ = false;
     unsigned attempts_ = 0;
     std::minstd_rand random_;

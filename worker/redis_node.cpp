@@ -270,7 +270,6 @@ void RedisNode::resyncWhenWhole()
 {
     if (missed_ && registered_ && reading_) {
         missed_ = false;
-        ++stats_.resyncs;
         events_.resync();
     }
 }

@@ -35,7 +35,6 @@ class RedisNode {
         std::uint64_t doorbells = 0;  // read from the stream
         std::uint64_t gaps = 0;
         std::uint64_t lapses = 0;  // the lease had run out
-        std::uint64_t resyncs = 0;
     };
 
     // commands: the connection that registers; the stream is read on one of
@@ -53,6 +52,10 @@ class RedisNode {
     void signOff();
 
     [[nodiscard]] const Stats& stats() const { return stats_; }
+    [[nodiscard]] std::uint64_t streamLosses() const
+    {
+        return stream_.losses();
+    }
 
   private:
     void renew();

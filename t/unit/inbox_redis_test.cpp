@@ -500,6 +500,7 @@ START_TEST(aLapsedLeaseMeansResync)
         [&] { return world.nodes[0].resyncs == resyncs + 1; }));
     world.loop.turnFor(500ms);
     ck_assert_int_eq(world.nodes[0].resyncs, resyncs + 1);
+    ck_assert_uint_eq(world.inbox().stats().lapses, 1);
 }
 END_TEST
 
@@ -519,6 +520,7 @@ START_TEST(aGapInTheStreamMeansResync)
     ck_assert(
         world.loop.until([&] { return world.nodes[0].bells.size() == 2; }));
     ck_assert_int_eq(world.nodes[0].resyncs, resyncs + 1);
+    ck_assert_uint_eq(world.inbox().stats().gaps, 1);
     ring("4");
     ck_assert(
         world.loop.until([&] { return world.nodes[0].bells.size() == 3; }));
@@ -605,10 +607,39 @@ START_TEST(keysAreSortedByNumber)
     ck_assert_uint_eq(sequenceOf("17"), 0);
     ck_assert_uint_eq(sequenceOf("-1-a"), 0);
     ck_assert_uint_eq(sequenceOf("99999999999999999999-a"), 0);
-    ck_assert(sortKeys({"10-a", "9-b", "21_167", "11-c"}, 0, 10) ==
+
+    SortedKeys keys;
+    ck_assert_uint_eq(keys.take().size(), 0);
+    keys.add({"10-a", "9-b", "21_167", "11-c"}, 0, 10);
+    ck_assert(keys.take() ==
               std::vector<std::string>({"21_167", "9-b", "10-a"}));
-    ck_assert(sortKeys({"10-a", "9-b", "21_167", "11-c"}, 9, 20) ==
-              std::vector<std::string>({"10-a", "11-c"}));
+    keys.add({"10-a", "9-b", "21_167", "11-c"}, 9, 20);
+    ck_assert(keys.take() == std::vector<std::string>({"10-a", "11-c"}));
+}
+END_TEST
+
+START_TEST(keysAreSortedOverManyPages)
+{
+    SortedKeys keys;
+
+    for (int page = 0; page < 37; ++page) {
+        std::vector<std::string> some;
+
+        for (int i = 0; i < 50 + page % 7; ++i) {
+            some.push_back(std::to_string(1 + (page * 57 + i) * 7919 % 2500) +
+                           "-x");
+        }
+
+        keys.add(std::move(some), 0, 3000);
+    }
+
+    const auto sorted = keys.take();
+
+    for (std::size_t i = 1; i < sorted.size(); ++i) {
+        ck_assert_uint_lt(sequenceOf(sorted[i - 1]), sequenceOf(sorted[i]));
+    }
+
+    ck_assert_uint_gt(sorted.size(), 1500);
 }
 END_TEST
 
@@ -641,7 +672,8 @@ int main()
                           aLostStreamConnectionMeansResync,
                           destructionWithCallsInFlightCallsNothing,
                           recipientsOfADoorbell,
-                          keysAreSortedByNumber};
+                          keysAreSortedByNumber,
+                          keysAreSortedOverManyPages};
 
     for (const auto* test : all) {
         tcase_add_test(tests, test);

@@ -120,6 +120,7 @@ START_TEST(oldMembersServeOnWhileTheDatabaseIsAway)
     expect(world.ask("21"), "1 2");
     expect(world.ask("22"), "away");
     ck_assert_uint_eq(world.membership->stats().stale, 1);
+    ck_assert_uint_eq(world.membership->stats().failures, 2);
 
     // Not when they are known to be outdated.
     world.membership->invalidate("21");

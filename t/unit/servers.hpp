@@ -75,6 +75,7 @@ class Process {
             dup2(out, 1);
             dup2(out, 2);
             std::vector<char*> arguments;
+            arguments.reserve(command.size() + 1);
 
             for (const auto& argument : command) {
                 arguments.push_back(const_cast<char*>(argument.c_str()));
