@@ -8,11 +8,11 @@
 # make install     into DESTDIR and PREFIX; make uninstall
 # make deps        install the Debian packages for all of the above
 #
-# NGX_SRC=<unpacked nginx source>   build the module for another nginx
-# SANITIZE=address,undefined        build and test with sanitizers, apart
-# V=1                               show the compiler's command lines
+# NGINX_SRC=<unpacked nginx source>   build the module for another nginx
+# SANITIZE=address,undefined          build and test with sanitizers, apart
+# V=1                                 show the compiler's command lines
 
-NGX_SRC ?= /usr/share/nginx/src
+NGINX_SRC ?= /usr/share/nginx/src
 PREFIX ?= /usr/local
 FUZZ_TIME ?= 60
 CXX := $(if $(filter default,$(origin CXX)),g++,$(CXX))
@@ -67,11 +67,11 @@ missing := $(filter-out $(present),$(needed))
 
 deps: packages
 packages:
-	$(if $(missing),tools/install-packages $(missing))
+	$(if $(missing),t/tools/install-packages $(missing))
 
 # chat-worker, the test programs and what they share with the module
 
-PKGS := libuv hiredis libcjson libpq sqlite3 spdlog zlib
+PKGS := tomlplusplus libuv hiredis libcjson libpq sqlite3 spdlog zlib
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 ALL_CXXFLAGS = -std=c++20 $(OPT) $(SAN) -fPIC -Wall -Wextra -Wshadow -Werror \
     -MMD -MP -I. -I$(BUILD) $(shell pkg-config --cflags $(PKGS)) $(CXXFLAGS)
@@ -90,7 +90,7 @@ TOOLS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard t/tools/*.cpp))
 SCRIPTS := $(patsubst %,$(BUILD)/%.inc,$(wildcard worker/scripts/*.lua))
 
 # Everything is built again when the settings are others than last time.
-SETTINGS := $(CXX) $(OPT) $(SAN) $(CXXFLAGS) $(LDFLAGS) $(NGX_SRC)
+SETTINGS := $(CXX) $(OPT) $(SAN) $(CXXFLAGS) $(LDFLAGS) $(NGINX_SRC)
 ifneq ($(SETTINGS),$(file <$(BUILD)/settings))
 $(shell mkdir -p $(BUILD))$(file >$(BUILD)/settings,$(SETTINGS))
 endif
@@ -149,9 +149,9 @@ MODULE_SOURCES := $(wildcard ngx_chat_module/*.[ch]pp \
 
 $(NGX_BUILD)/Makefile: config $(BUILD)/settings | packages
 	@rm -rf $(NGX_BUILD) && mkdir -p $(NGX_BUILD)
-	@ln -s $(wildcard $(abspath $(NGX_SRC))/*) $(NGX_BUILD)
+	@ln -s $(wildcard $(abspath $(NGINX_SRC))/*) $(NGX_BUILD)
 	@rm -f $(NGX_BUILD)/Makefile $(NGX_BUILD)/objs
-	@echo "configure $(NGX_SRC)"
+	@echo "configure $(NGINX_SRC)"
 	$(Q)cd $(NGX_BUILD) && if [ -f conf_flags ]; then . ./conf_flags; \
 	else NGX_CONF_FLAGS=($(NGX_FLAGS)); fi && \
 	$$([ -f configure ] && echo ./configure || echo auto/configure) \
@@ -241,7 +241,7 @@ include t/bench/bench.mk
 
 CXX_FILES := $(wildcard */*.[ch]pp */*/*.[ch]pp)
 TIDY := $(patsubst %,$(BUILD)/lint/%,$(filter %.cpp,$(CXX_FILES)))
-SHELL_FILES := tools/install-packages client/demo/run .ci/run
+SHELL_FILES := t/tools/install-packages client/demo/run .ci/run
 PYTHON_FILES := t/run-suites $(wildcard t/*.py t/*/*.py t/*/*/*.py)
 JS_FILES := $(wildcard client/*/*.js client/*/*/*.js t/*/*.js t/*/*/*.js \
     t/*/*.mjs t/*/*/*.mjs)
