@@ -111,6 +111,9 @@ App::~App() = default;
 
 void App::run()
 {
+    for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP}) {
+        watch(number);
+    }
     if (const auto error = server_->listen()) {
         finish();
         uv_run(loop_, UV_RUN_DEFAULT);
@@ -118,9 +121,6 @@ void App::run()
     }
     for (const auto& address : config_.relay.listen) {
         log::info("listening on {}", address);
-    }
-    for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP}) {
-        watch(number);
     }
     uv_run(loop_, UV_RUN_DEFAULT);
     log::info("ended");
