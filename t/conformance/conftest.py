@@ -53,11 +53,13 @@ class EchoServer:
             f"location {path} {{ chat_pass unix:{echo_socket}; {more} }}"
             for path, more in LOCATIONS.items())
         self.tls_port = free_port()
+        self.http2_port = free_port()
         certificate = self.make_certificate()
         self.nginx = Nginx(
             self.folder, f"chat_pass unix:{echo_socket};",
             server=f"""{COMMON}
         listen 127.0.0.1:{self.tls_port} ssl;
+        listen 127.0.0.1:{self.http2_port} http2;
         ssl_certificate {certificate};
         ssl_certificate_key {certificate}.key;
         {locations}""").start()

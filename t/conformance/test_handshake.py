@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import socket
+import struct
 
 import pytest
 
@@ -240,13 +241,51 @@ def test_chunked_body(ask):
     assert answer.status in (400, 413), answer.lines
 
 
-def test_http_2(echo_server):
-    """HTTP/2 has no Upgrade: the preface does not make a WebSocket."""
+def test_http_2_preface(ask):
+    """Where HTTP/2 is not spoken, its preface is just a bad request."""
+    answer = ask(raw=b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    assert answer.status in (400, 405, 505)
+
+
+def http_2_frame(kind, flags, stream, payload):
+    return (struct.pack("!I", len(payload))[1:] + bytes([kind, flags]) +
+            struct.pack("!I", stream) + payload)
+
+
+def http_2_status(connection):
+    """The status of the response on stream 1, without a HPACK decoder: it is
+    the first field of the block, from the static table or as three digits."""
+    data = b""
+    while True:
+        while len(data) >= 9 and len(data) >= 9 + int.from_bytes(
+                data[:3], "big"):
+            size = int.from_bytes(data[:3], "big")
+            kind, block = data[3], data[9:9 + size]
+            data = data[9 + size:]
+            if kind == 1:
+                known = {0x88: 200, 0x8C: 400, 0x8D: 404, 0x8E: 500}
+                block = block[1:] if block[0] & 0xE0 == 0x20 else block
+                return known.get(block[0]) or int(block[2:5])
+        piece = connection.recv(65536)
+        assert piece, data
+        data += piece
+
+
+@pytest.mark.parametrize("method", [b"GET", b"CONNECT"])
+def test_http_2(echo_server, method):
+    """HTTP/2 knows no Upgrade, and we do not speak RFC 8441."""
     connection = socket.create_connection(
-        ("127.0.0.1", echo_server.nginx.port), 5)
-    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-    data = connection.recv(1000)
-    assert not data.startswith(b"HTTP/1.1 101")
+        ("127.0.0.1", echo_server.http2_port), 5)
+    fields = [(b":method", method), (b":scheme", b"http"),
+              (b":path", PATH.encode()), (b":authority", b"localhost"),
+              (b"sec-websocket-key", KEY.encode()),
+              (b"sec-websocket-version", b"13")]
+    block = b"".join(b"\x00" + bytes([len(name)]) + name +
+                     bytes([len(value)]) + value for name, value in fields)
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" +
+                       http_2_frame(4, 0, 0, b"") +
+                       http_2_frame(1, 0x05, 1, block))
+    assert 400 <= http_2_status(connection) < 500
     connection.close()
 
 
