@@ -24,8 +24,8 @@ struct OutBuffer {
 namespace {
 
 // Most queues hold a few frames for the length of one turn.
-constexpr std::size_t kSmall = 2048 - offsetof(OutBuffer, bytes);
-constexpr std::size_t kMaxFree = 1024;
+constexpr std::size_t kSmall = 1024 - offsetof(OutBuffer, bytes);
+constexpr std::size_t kMaxFree = 4096;
 
 OutBuffer* freeBuffers;
 std::size_t freeCount;

@@ -11,8 +11,8 @@ namespace chat {
 
 namespace {
 
-// About what fits a processor's second-level cache.
-constexpr std::size_t kMany = 256 * 1024;
+// Enough that the messages of one read from a chat-worker leave together.
+constexpr std::size_t kMany = 4 * 1024 * 1024;
 
 // The ids of dirty sessions: one that is gone by the time that its turn comes
 // is not found any more.
