@@ -24,25 +24,21 @@ use Test::Nginx::StandIn::Spec;
 
 my @EXPORT = qw(plan run_tests repeat_each blocks no_shuffle no_long_string
     no_root_location log_level timeout workers master_on worker_connections
-    server_root html_dir server_port add_block_preprocessor
-    add_cleanup_handler use_hup check_accum_error_log);
+    server_root html_dir server_port add_cleanup_handler use_hup);
 
 my %SECTIONS = map { $_ => 1 } qw(name config http_config main_config
     user_files init log_level must_die SKIP ONLY LAST
     request raw_request raw_request_middle_delay more_headers
     pipelined_requests timeout abort shutdown wait ignore_response
     error_code error_code_like response_headers response_headers_like
-    raw_response_headers_like raw_response_headers_unlike
-    response_body response_body_like response_body_unlike
+    raw_response_headers_like response_body response_body_like
     error_log no_error_log access_log no_access_log
-    grep_error_log grep_error_log_out
     tcp_listen tcp_query tcp_query_len tcp_reply tcp_reply_delay
-    tcp_shutdown tcp_no_close);
+    tcp_no_close);
 
 my $server = Test::Nginx::StandIn::Server->new;
 my $repeat_each = 1;
 my $default_timeout = $ENV{TEST_NGINX_TIMEOUT} || 3;
-my @preprocessors;
 my @cleanup;
 my $blocks;
 
@@ -61,8 +57,7 @@ sub import {
 }
 
 sub plan {
-    my @arguments = @_ == 1 ? @_ : @_;
-    Test::More::plan(@arguments);
+    Test::More::plan(@_);
 }
 
 sub repeat_each {
@@ -82,7 +77,6 @@ sub timeout {
 
 sub no_shuffle {}
 sub no_long_string {}
-sub check_accum_error_log { $server->{accumulate} = 1 }
 sub use_hup { $server->{use_hup} = 1; $server->{master} = 'on' }
 sub no_root_location { $server->{root_location} = 0 }
 sub log_level { $server->{log_level} = shift }
@@ -92,7 +86,6 @@ sub worker_connections { $server->{worker_connections} = shift }
 sub server_root { return $server->{root} }
 sub html_dir { return $server->{html} }
 sub server_port { return $server->{port} }
-sub add_block_preprocessor (&) { unshift @preprocessors, shift }
 sub add_cleanup_handler { unshift @cleanup, shift }
 
 sub run_tests {
@@ -102,7 +95,6 @@ sub run_tests {
         @chosen = @only;
     }
     for my $block (@chosen) {
-        $_->($block) for @preprocessors;
         check_sections($block);
         run_block($block);
         last if defined $block->{LAST};
@@ -127,7 +119,7 @@ sub run_block {
     if (defined $block->{must_die}) {
         my $status = $server->try_start($block);
         Test::More::isnt($status, 0, "$name - die as expected");
-        check_error_log($block, 0, $server->error_lines);
+        check_error_log($block, $server->error_lines);
         return;
     }
 
@@ -136,16 +128,16 @@ sub run_block {
         eval "package main; no strict; $block->{init}";
         Test::More::BAIL_OUT("$name - init failed: $@") if $@;
     }
-    for my $round (0 .. $repeat_each - 1) {
+    for (1 .. $repeat_each) {
         my $peer = defined $block->{tcp_listen}
             && Test::Nginx::StandIn::Peer->new($block);
-        run_requests($block, $round);
+        run_requests($block);
         $peer->check($block) if $peer;
     }
 }
 
 sub run_requests {
-    my ($block, $round) = @_;
+    my ($block) = @_;
     my @requests = Test::Nginx::StandIn::Client::requests($block);
     my $count = $block->{pipelined_requests}
         ? scalar @{$block->{pipelined_requests}} : scalar @requests;
@@ -166,7 +158,7 @@ sub run_requests {
         }
     }
     sleep $block->{wait} if $block->{wait};
-    check_error_log($block, $round, $server->error_lines);
+    check_error_log($block, $server->error_lines);
     check_lines($block, 'access_log', $server->access_lines)
         unless defined $block->{ignore_response};
 }
@@ -209,11 +201,6 @@ sub check_response {
         my $pattern = $value->('raw_response_headers_like');
         Test::More::like($response->{head}, qr/$pattern/s,
             "$name - raw resp headers like");
-    }
-    if (defined $block->{raw_response_headers_unlike}) {
-        my $pattern = $value->('raw_response_headers_unlike');
-        Test::More::unlike($response->{head}, qr/$pattern/s,
-            "$name - raw resp headers unlike");
     }
     check_headers($name, $response, $value->('response_headers'), 0)
         if defined $block->{response_headers};
@@ -262,11 +249,6 @@ sub check_body {
         my $pattern = $value->('response_body_like');
         Test::More::like($body, qr/$pattern/s, "$name - response_body_like");
     }
-    elsif (defined $block->{response_body_unlike}) {
-        my $pattern = $value->('response_body_unlike');
-        Test::More::unlike($body, qr/$pattern/s,
-            "$name - response_body_unlike");
-    }
 }
 
 # Like is(), with control characters made visible when it fails.
@@ -283,9 +265,8 @@ sub visible {
 }
 
 sub check_error_log {
-    my ($block, $round, $lines) = @_;
+    my ($block, $lines) = @_;
 
-    check_grep($block, $round, $lines) if defined $block->{grep_error_log};
     check_lines($block, 'error_log', $lines);
 
     for my $level (qw(alert crit emerg)) {
@@ -296,19 +277,6 @@ sub check_error_log {
     }
     Test::More::fail("$block->{name} - $_")
         for grep { /\bAssertion .*?failed\b|ERROR: \w+Sanitizer/ } @$lines;
-}
-
-sub check_grep {
-    my ($block, $round, $lines) = @_;
-    my ($pattern, $wanted) = @$block{qw(grep_error_log grep_error_log_out)};
-    $pattern = $pattern->[$round] if ref $pattern eq 'ARRAY';
-    $wanted = $wanted->[$round] if ref $wanted eq 'ARRAY';
-    $pattern = quotemeta $pattern unless ref $pattern;
-    my $found = join '', map { /($pattern)/ ? "$1\n" : () } @$lines;
-
-    my $name = "$block->{name} - grep_error_log_out (req $round)";
-    ref $wanted ? Test::More::like($found, $wanted, $name)
-        : Test::More::is($found, $wanted, $name);
 }
 
 # --- error_log and --- no_error_log, or the same of the access log: each

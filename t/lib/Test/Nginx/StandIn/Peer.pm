@@ -45,18 +45,12 @@ sub serve {
     my ($listener, $block, $file) = @_;
     local $SIG{PIPE} = 'IGNORE';
     my $client = $listener->accept or die "accept: $!";
-    my $how = $block->{tcp_shutdown};
     my $query = '';
 
-    $client->shutdown($how) if defined $how;
-    if (!defined $how || $how == 1) {
-        my $wanted = $block->{tcp_query_len}
-            // length($block->{tcp_query} // '');
-        do {
-            my $size = sysread $client, $query, 4096, length $query;
-            last unless $size;
-            Test::Nginx::StandIn::Server::write_file($file, $query);
-        } while length $query < $wanted;
+    my $wanted = $block->{tcp_query_len} // length($block->{tcp_query} // '');
+    while (sysread $client, $query, 4096, length $query) {
+        Test::Nginx::StandIn::Server::write_file($file, $query);
+        last if length $query >= $wanted;
     }
 
     my $delay = $block->{tcp_reply_delay};
@@ -64,7 +58,7 @@ sub serve {
 
     my $reply = $block->{tcp_reply};
     $reply = $reply->($query) if ref $reply eq 'CODE';
-    if (defined $reply && (!defined $how || $how == 0)) {
+    if (defined $reply) {
         syswrite $client, $_ for ref $reply ? @$reply : $reply;
     }
     sleep 1 while defined $block->{tcp_no_close};

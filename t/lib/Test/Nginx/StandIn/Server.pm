@@ -33,7 +33,6 @@ sub new {
         worker_connections => 64,
         master => $ENV{TEST_NGINX_MASTER_PROCESS} || 'off',
         root_location => 1,
-        accumulate => 0,
         use_hup => $ENV{TEST_NGINX_USE_HUP},
         read => 0,
         config => undef,
@@ -101,7 +100,7 @@ sub wait_for_port {
     }
     # The probe's own line must not be looked for by --- no_error_log.
     sleep 0.02;
-    $self->error_lines unless $self->{accumulate};
+    $self->error_lines;
 }
 
 sub pid {
@@ -141,12 +140,12 @@ sub stop {
     unlink $self->{pid_file};
 }
 
-# Lines that are new since the last call, or all with check_accum_error_log.
+# Lines that are new since the last call.
 sub error_lines {
     my ($self) = @_;
     sleep 0.045;
     open my $in, '<', $self->{error_log} or return [];
-    seek $in, $self->{read}, 0 unless $self->{accumulate};
+    seek $in, $self->{read}, 0;
     my @lines = <$in>;
     $self->{read} = tell $in;
     return \@lines;

@@ -48,9 +48,6 @@ sub filtered {
         elsif ($filter eq 'chomp') {
             chomp $value;
         }
-        elsif ($filter eq 'chop') {
-            chop $value;
-        }
         else {
             die "$where: no filter $filter\n";
         }
