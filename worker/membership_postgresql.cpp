@@ -312,7 +312,13 @@ void MembershipPostgresql::ask(const std::string& chatId, Callback callback)
     expect(PQsendQueryPrepared(connection_.get(), kStatement, 1, values,
                                nullptr, nullptr, 0),
            [this, callback = std::move(callback)](const PGresult* result) {
-               callback(membersOf(result));
+               const auto found = membersOf(result);
+               callback(found);
+
+               // The statement may not fit the table any more.
+               if (found.status == LookupStatus::Unavailable) {
+                   lose(found.reason);
+               }
            });
 }
 

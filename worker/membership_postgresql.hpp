@@ -8,7 +8,7 @@
 // Parameters travel as text and the server turns them into the column's type;
 // what it cannot turn ("abc" for an integer) names no chat. A query that is
 // not answered in time costs the connection, since nothing behind it can be
-// answered either.
+// answered either. So does one that fails: the statement is prepared anew.
 
 #pragma once
 

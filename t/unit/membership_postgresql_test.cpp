@@ -221,6 +221,18 @@ START_TEST(aQueryThatFailsIsTriedAgain)
 }
 END_TEST
 
+START_TEST(aTableThatIsAlteredIsPreparedFor)
+{
+    auto options = makeOptions();
+    options.cacheTtl = 1ms;
+    World world(options);
+    world.connect();
+    world.expect("21", "7 4");
+    server->run("ALTER TABLE chat_chatlist_users ALTER user_id TYPE text");
+    world.expectSoon("21", "'7' '4'");
+}
+END_TEST
+
 START_TEST(nobodyListensAtAll)
 {
     MembershipOptions options = makeOptions();
@@ -267,6 +279,7 @@ int main()
                           whatWasMissedWhileAwayIsReadAgain,
                           aStoppedServerCostsTheTimeoutAndNoMore,
                           aQueryThatFailsIsTriedAgain,
+                          aTableThatIsAlteredIsPreparedFor,
                           nobodyListensAtAll,
                           destructionAtAnyTime};
 
