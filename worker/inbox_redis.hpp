@@ -1,26 +1,13 @@
 // Inboxes in Redis (6.2 or later). docs/redis-keys.md describes every key.
-//
-// Storing is one script call per batch of recipients: all-or-nothing for the
-// batch, and remembered together with what it wrote, so that a send that is
-// repeated after a failure continues where the first attempt ended. Which
-// recipient belongs to which batch follows from a hash of its name.
-//
-// A sender has one request on its way at a time; the next one is sent before
-// the answer of the one before is handed on, so Redis does not wait for us.
-//
-// A request may wait for a lost Redis until its time-out, and one that was on
-// its way when the connection broke is made again: a restart or a failover
-// that is quicker than that is not seen by anybody. Everything else fails at
-// once while Redis is away.
+// Storing is in redis_store, presence in redis_presence, other nodes in
+// redis_node; here they are put together, and inboxes are read.
 
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "inbox.hpp"
@@ -28,7 +15,7 @@
 #include "redis_node.hpp"
 #include "redis_presence.hpp"
 #include "redis_script.hpp"
-#include "sorted_keys.hpp"
+#include "redis_store.hpp"
 #include "stores.hpp"
 
 namespace chat {
@@ -59,40 +46,7 @@ class InboxRedis : public Inbox {
     [[nodiscard]] InboxStats stats() const override;
 
   private:
-    // Recipients of one script call, as indexes; JSON numbers come first.
-    struct Batch {
-        std::vector<std::uint32_t> recipients;
-        std::size_t numbers = 0;
-    };
-
-    struct Job {
-        StoreRequest request;
-        StoreCallback callback;
-        std::vector<Batch> batches;
-        std::vector<std::uint64_t> sequences;  // per recipient, 0: not stored
-        std::size_t unanswered = 0;
-        std::size_t storedBefore = 0;  // batches
-        std::size_t split = 0;  // of an earlier attempt, 0: follow that one
-        unsigned attempts = 0;
-        std::uint64_t deadline = 0;  // ms: until then it is made again
-        bool disconnected = false;
-        StoreResult result{StoreStatus::Stored, {}};
-    };
-    using JobPointer = std::shared_ptr<Job>;
-
     struct Listing;
-
-    void begin(const JobPointer& job);
-    void split(Job& job, std::size_t batches) const;
-    void sendBatch(const JobPointer& job, std::size_t index);
-    void fillBatch(RedisCommand& command, const Job& job,
-                   std::size_t index) const;
-    void onBatch(const JobPointer& job, std::size_t index,
-                 const redisReply* reply, const std::string& error);
-    void finish(const JobPointer& job);
-    void nextOf(const std::string& sender);
-    void expire();
-    void ring(Job& job);
 
     void onListed(const std::shared_ptr<Listing>& listing,
                   const redisReply* reply, const std::string& error);
@@ -108,17 +62,10 @@ class InboxRedis : public Inbox {
     RedisConnection connection_;
     RedisPresence presence_;
     RedisNode node_;
-    RedisScript store_;
+    RedisStore store_;
     RedisScript list_;
     RedisScript scan_;
     RedisCommand command_;
-    UvTimers timers_;
-    std::unique_ptr<Timer> timer_;  // while requests wait for Redis
-    std::unordered_map<std::string, std::deque<JobPointer>> senders_;
-    std::size_t requests_ = 0;  // in senders_
 };
-
-// What a client may read in a 300 about this error.
-std::string plainReason(const std::string& error);
 
 }  // namespace chat

@@ -8,6 +8,7 @@
 
 #include "log.hpp"
 #include "redis_events.hpp"
+#include "redis_reply.hpp"
 
 namespace chat {
 
@@ -22,11 +23,6 @@ constexpr std::uint64_t kGrace = 50;  // ms
 
 // Bytes of commands without an answer: more is refused.
 constexpr std::size_t kMaxQueued = 64U << 20;
-
-std::string_view textOf(const redisReply* reply)
-{
-    return {reply->str, static_cast<std::size_t>(reply->len)};
-}
 
 bool saysReplica(const redisReply* reply)
 {

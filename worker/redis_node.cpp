@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "log.hpp"
+#include "redis_reply.hpp"
 
 namespace chat {
 
@@ -18,14 +19,6 @@ constexpr char kRenew[] =
 constexpr char kTail[] =
 #include "worker/scripts/tail.lua.inc"
     ;
-
-std::string_view textOf(const redisReply* reply)
-{
-    return reply->str == nullptr
-               ? std::string_view()
-               : std::string_view(reply->str,
-                                  static_cast<std::size_t>(reply->len));
-}
 
 // Takes a number off the front of text.
 template <typename Number>

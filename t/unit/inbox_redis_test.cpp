@@ -6,6 +6,7 @@
 #include "cutting_proxy.hpp"
 #include "inbox_world.hpp"
 #include "servers.hpp"
+#include "worker/sorted_keys.hpp"
 
 using namespace chat;
 using namespace chat::test;
