@@ -1,7 +1,5 @@
 #include "redis_connection.hpp"
 
-#include <netdb.h>
-
 #include <algorithm>
 #include <string_view>
 #include <utility>
@@ -34,13 +32,6 @@ bool saysReplica(const redisReply* reply)
 
 }  // namespace
 
-// Outlives the connection when that goes first: libuv cannot always cancel.
-struct RedisConnection::Lookup {
-    uv_getaddrinfo_t request{};
-    RedisConnection* owner = nullptr;
-    std::shared_ptr<Lookup> self;  // while libuv holds the request
-};
-
 RedisConnection::RedisConnection(uv_loop_t* loop, const RedisOptions& options,
                                  std::string name, Events events)
     : loop_(loop),
@@ -55,10 +46,6 @@ RedisConnection::RedisConnection(uv_loop_t* loop, const RedisOptions& options,
 
 RedisConnection::~RedisConnection()
 {
-    if (lookup_) {
-        lookup_->owner = nullptr;
-    }
-
     if (context_ != nullptr) {
         context_->data = nullptr;
         redisAsyncFree(context_);
@@ -96,51 +83,15 @@ void RedisConnection::connect()
 void RedisConnection::resolve()
 {
     state_ = State::Resolving;
-    lookup_ = std::make_shared<Lookup>();
-    lookup_->owner = this;
-    lookup_->self = lookup_;
-    lookup_->request.data = lookup_.get();
-
-    addrinfo hints{};
-    hints.ai_socktype = SOCK_STREAM;
-
-    const int started = uv_getaddrinfo(
-        loop_, &lookup_->request,
-        [](uv_getaddrinfo_t* request, int status, addrinfo* found) {
-            auto lookup = std::move(static_cast<Lookup*>(request->data)->self);
-
-            if (lookup->owner != nullptr) {
-                lookup->owner->onResolved(status, found);
+    lookup_ = std::make_unique<NameLookup>(
+        loop_, options_.host,
+        [this](const std::string& address, const std::string& error) {
+            if (address.empty()) {
+                lose("cannot resolve " + options_.host + ": " + error);
+            } else {
+                open(address.c_str());
             }
-
-            uv_freeaddrinfo(found);
-        },
-        options_.host.c_str(), nullptr, &hints);
-
-    if (started < 0) {
-        lookup_->self.reset();
-        onResolved(started, nullptr);
-    }
-}
-
-void RedisConnection::onResolved(int status, const addrinfo* found)
-{
-    lookup_.reset();
-
-    if (status < 0 || found == nullptr) {
-        lose("cannot resolve " + options_.host + ": " + uv_strerror(status));
-        return;
-    }
-
-    char address[NI_MAXHOST];
-
-    if (getnameinfo(found->ai_addr, found->ai_addrlen, address, sizeof(address),
-                    nullptr, 0, NI_NUMERICHOST) != 0) {
-        lose("cannot resolve " + options_.host);
-        return;
-    }
-
-    open(address);
+        });
 }
 
 void RedisConnection::open(const char* address)
@@ -404,11 +355,7 @@ void RedisConnection::lose(const std::string& reason)
     reason_ = "CONNECTION " + place() + ": " + reason;
     grace_ = false;
 
-    if (lookup_) {
-        lookup_->owner = nullptr;
-        uv_cancel(reinterpret_cast<uv_req_t*>(&lookup_->request));
-        lookup_.reset();
-    }
+    lookup_.reset();
 
     if (context_ != nullptr) {
         context_->data = nullptr;

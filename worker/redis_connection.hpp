@@ -26,6 +26,7 @@
 #include <random>
 #include <string>
 
+#include "name_lookup.hpp"
 #include "redis_command.hpp"
 #include "stores.hpp"
 #include "uv_timers.hpp"
@@ -87,8 +88,6 @@ class RedisConnection {
         std::size_t size;  // bytes of the command
     };
 
-    struct Lookup;
-
     static RedisConnection* of(const redisAsyncContext* context)
     {
         return static_cast<RedisConnection*>(context->data);
@@ -96,7 +95,6 @@ class RedisConnection {
 
     void connect();
     void resolve();
-    void onResolved(int status, const addrinfo* found);
     void open(const char* address);
     void onConnected(int status);
     void greet();
@@ -120,8 +118,8 @@ class RedisConnection {
     redisAsyncContext* context_ = nullptr;
     State state_ = State::Idle;
     std::deque<Pending> pending_;
-    std::size_t queued_ = 0;          // bytes of pending_
-    std::shared_ptr<Lookup> lookup_;  // a name being resolved
+    std::size_t queued_ = 0;              // bytes of pending_
+    std::unique_ptr<NameLookup> lookup_;  // since Resolving
     std::string reason_ = "not connected yet";
     std::string logged_;  // the failure that was logged last
     std::uint64_t connectDeadline_ = 0;

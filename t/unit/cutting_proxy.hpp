@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstring>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -56,11 +57,12 @@ class CuttingProxy {
                      sizeof(address.sun_path) - 1);
         const auto* at = reinterpret_cast<const sockaddr*>(&address);
 
-        if (listening) {
-            bind(fd, at, sizeof(address));
-            listen(fd, 16);
-        } else {
-            connect(fd, at, sizeof(address));
+        const bool good = listening ? bind(fd, at, sizeof(address)) == 0 &&
+                                          listen(fd, 16) == 0
+                                    : connect(fd, at, sizeof(address)) == 0;
+
+        if (!good) {
+            throw std::runtime_error(path);
         }
 
         return fd;

@@ -37,7 +37,7 @@ InboxOptions makeOptions(const std::string& id)
 
 class RedisWorld : public World {
   public:
-    explicit RedisWorld(InboxOptions options = makeOptions("a"))
+    explicit RedisWorld(const InboxOptions& options = makeOptions("a"))
     {
         add(0, options);
     }
@@ -54,6 +54,7 @@ class RedisWorld : public World {
 std::vector<std::string> names(int count)
 {
     std::vector<std::string> users;
+    users.reserve(static_cast<std::size_t>(count));
 
     for (int i = 0; i < count; ++i) {
         users.push_back("u" + std::to_string(i));
@@ -401,7 +402,7 @@ START_TEST(aReplyCutAnywhereLosesNothingAndRepeatsNothing)
                           result.status == StoreStatus::Duplicate);
                 ++answers;
             });
-        world.inbox().list("1", 0, [&](Snapshot) { ++answers; });
+        world.inbox().list("1", 0, [&](const Snapshot&) { ++answers; });
         world.inbox().acknowledge("1", {"1-none"},
                                   [&](bool, const std::string&) { ++answers; });
         ck_assert(world.loop.until([&] { return answers == 3; }));
@@ -422,6 +423,39 @@ START_TEST(aReplyCutAnywhereLosesNothingAndRepeatsNothing)
     }
 
     ck_assert_int_gt(world.nodes[0].resyncs, 100);
+}
+END_TEST
+
+START_TEST(namesAreResolved)
+{
+    RedisWorld world;
+    redis->ask({"CONFIG", "SET", "bind", "127.0.0.1"});
+    int port = 0;
+
+    for (int tried = 20000 + getpid() % 10000; port == 0; ++tried) {
+        if (redis->ask({"CONFIG", "SET", "port", std::to_string(tried)}) ==
+            "OK") {
+            port = tried;
+        }
+    }
+
+    std::string error;
+    const auto url = "redis://localhost:" + std::to_string(port) + "/3";
+    const auto parsed = parseRedisUrl(url, error);
+    ck_assert_msg(parsed.has_value(), "%s", error.c_str());
+    auto options = makeOptions("b");
+    options.redis = *parsed;
+    world.add(1, options);
+    checkStatus(world.store("9", "1", "a", makeMembers({"1"}), 1),
+                StoreStatus::Stored);
+    redis->ask({"SELECT", "3"});
+    ck_assert_int_eq(redis->number({"EXISTS", kFirst}), 1);
+
+    // No such name; the loop ends all the same.
+    options.redis.host = "no-such-host.invalid";
+    world.nodes[1].inbox = makeInbox(world.loop, options);
+    checkStatus(world.store("9", "2", "b", makeMembers({"1"}), 1),
+                StoreStatus::Failed);
 }
 END_TEST
 
@@ -625,6 +659,7 @@ START_TEST(keysAreSortedOverManyPages)
 
     for (int page = 0; page < 37; ++page) {
         std::vector<std::string> some;
+        some.reserve(60);
 
         for (int i = 0; i < 50 + page % 7; ++i) {
             some.push_back(std::to_string(1 + (page * 57 + i) * 7919 % 2500) +
@@ -664,6 +699,7 @@ int main()
                           aRestartedServerIsFoundAgain,
                           aQuickRestartIsNotSeenBySenders,
                           aReplyCutAnywhereLosesNothingAndRepeatsNothing,
+                          namesAreResolved,
                           whatIsSentBeforeTheFirstConnectionWaitsForIt,
                           presenceIsSaidAgainBeforeTheResync,
                           aNodeThatSignsOffIsForgottenAtOnce,
