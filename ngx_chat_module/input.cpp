@@ -236,6 +236,11 @@ void readSession(Session* session)
     std::uint64_t from = session->bytesIn;
 
     if (blocked(session)) {
+        // Nobody is left to answer; the messages without answer come again
+        // with the client.
+        if (c->read->pending_eof) {
+            dropSession(session, Cause::Gone);
+        }
         return;
     }
 

@@ -96,7 +96,7 @@ bool RelayLink::init(RelayGroup* group, const ngx_http_upstream_rr_peer_t* peer,
 
     // nginx would report each attempt, at levels of its own.
     quiet_ = log_;
-    quiet_.log_level = NGX_LOG_ALERT;
+    quiet_.log_level = NGX_LOG_EMERG;
     return true;
 }
 
@@ -373,8 +373,7 @@ bool RelayLink::handle(const relay::Frame& frame)
         handleClose(frame);
         return true;
     case relay::Kind::Identify:
-        handleIdentify(frame);
-        return true;
+        return handleIdentify(frame);
     case relay::Kind::Receipt:
         return handleReceipt(frame);
     case relay::Kind::Response:
@@ -415,17 +414,23 @@ void RelayLink::handleClose(const relay::Frame& frame)
     }
 }
 
-void RelayLink::handleIdentify(const relay::Frame& frame)
+bool RelayLink::handleIdentify(const relay::Frame& frame)
 {
+    // ATTACH has 16 bits for the length.
+    if (frame.payload.size() > UINT16_MAX) {
+        return false;
+    }
+
     Session* session = findSession(frame.id);
     if (session == nullptr || session->link != this) {
-        return;
+        return true;
     }
 
     if (!identifyUser(session, frame.payload, frame.has(relay::kNumber))) {
         closeSession(session, ws::kClosePolicyViolation, Cause::UserLimit,
                      "too many connections of this user");
     }
+    return true;
 }
 
 bool RelayLink::handleReceipt(const relay::Frame& frame)

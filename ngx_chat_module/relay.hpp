@@ -73,7 +73,7 @@ class RelayLink {
     bool handle(const relay::Frame& frame);
     bool handleSend(const relay::Frame& frame);
     void handleClose(const relay::Frame& frame);
-    void handleIdentify(const relay::Frame& frame);
+    bool handleIdentify(const relay::Frame& frame);
     bool handleReceipt(const relay::Frame& frame);
     void lost(const char* why, ngx_err_t err);
     void closeSocket();

@@ -96,17 +96,30 @@ bool handshakeSent(Session* session)
     return !c->buffered && session->request->out == nullptr;
 }
 
+void waitForHandshake(Session* session);
+
+// Until the 101 is sent the connection belongs to the request: nginx's filters
+// want to find it there.
+Session* openingSession(const ngx_event_t* event)
+{
+    auto* c = static_cast<ngx_connection_t*>(event->data);
+    auto* r = static_cast<ngx_http_request_t*>(c->data);
+    return static_cast<Session*>(
+        ngx_http_get_module_ctx(r, ngx_http_chat_module));
+}
+
 // The rest of a 101 that the socket did not take at once.
 void onHandshakeWritable(ngx_event_t* event)
 {
-    auto* c = static_cast<ngx_connection_t*>(event->data);
-    auto* session = static_cast<Session*>(c->data);
+    Session* session = openingSession(event);
 
-    if (event->timedout) {
-        event->timedout = 0;
+    // limit_rate holds back responses by the same timer.
+    if (event->timedout && !event->delayed) {
         dropSession(session, Cause::SocketError);
         return;
     }
+    event->timedout = 0;
+    event->delayed = 0;
 
     if (ngx_http_output_filter(session->request, nullptr) == NGX_ERROR) {
         dropSession(session, Cause::SocketError);
@@ -114,16 +127,11 @@ void onHandshakeWritable(ngx_event_t* event)
     }
 
     if (handshakeSent(session)) {
-        if (event->timer_set) {
-            ngx_del_timer(event);
-        }
         adoptSession(session);
         return;
     }
 
-    if (ngx_handle_write_event(event, 0) != NGX_OK) {
-        dropSession(session, Cause::SocketError);
-    }
+    waitForHandshake(session);
 }
 
 void onReadableWhileOpening(ngx_event_t* event)
@@ -131,7 +139,7 @@ void onReadableWhileOpening(ngx_event_t* event)
     auto* c = static_cast<ngx_connection_t*>(event->data);
 
     if (c->close) {
-        dropSession(static_cast<Session*>(c->data), Cause::Shutdown);
+        dropSession(openingSession(event), Cause::Shutdown);
     }
 }
 
@@ -144,7 +152,7 @@ void waitForHandshake(Session* session)
     c->read->handler = onReadableWhileOpening;
     c->write->handler = onHandshakeWritable;
 
-    if (!c->write->timer_set) {
+    if (!c->write->delayed) {
         ngx_add_timer(c->write, core->send_timeout);
     }
     if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
@@ -156,8 +164,14 @@ void takeOver(Session* session)
 {
     ngx_connection_t* c = session->connection;
 
+    c->data = session;
     c->read->handler = onReadable;
     c->write->handler = onWritable;
+
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
+    }
+    c->write->delayed = 0;
     useLog(c, &session->log);
 
     // nginx tells when it wants to be rid of idle connections.
@@ -173,7 +187,6 @@ void takeOver(Session* session)
 void adoptSession(Session* session)
 {
     ngx_connection_t* c = session->connection;
-    c->data = session;
 
     if (c->error) {
         dropSession(session, Cause::SocketError);

@@ -199,6 +199,7 @@ namespace {
 // the tables forget it.
 void leaveOpen(Session* session, std::uint16_t code, Cause cause)
 {
+    bool attached = session->state == State::Open;
     session->state = State::Closing;
     session->closeCode = code;
     session->cause = cause;
@@ -212,7 +213,9 @@ void leaveOpen(Session* session, std::uint16_t code, Cause cause)
     dropStash(session);
     unwatch(session);
     forgetUser(session);
-    detachSession(session);
+    if (attached) {
+        detachSession(session);
+    }
 }
 
 void logClose(Session* session, std::string_view reason)
@@ -339,10 +342,7 @@ bool finishOutput(Session* session)
 
 void dropSession(Session* session, Cause cause)
 {
-    if (session->state == State::Opening) {
-        session->state = State::Open;
-    }
-    if (session->state == State::Open) {
+    if (session->state == State::Opening || session->state == State::Open) {
         leaveOpen(session, ws::kCloseAbnormal, cause);
         logClose(session, "connection lost");
     }

@@ -433,6 +433,21 @@ def test_frames_behind_the_handshake(make_site):
         assert b"\x81\x04pong" in data
 
 
+def test_handshake_that_leaves_bit_by_bit(make_site):
+    site = make_site("limit_rate 100;", server=STATUS)
+    client = site.connect()
+    echo(client)
+    with socket.create_connection(("127.0.0.1", site.nginx.port)) as raw:
+        raw.sendall(b"GET " + PATH.encode() + b" HTTP/1.1\r\nHost: x\r\n"
+                    b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                    b"Sec-WebSocket-Version: 13\r\n"
+                    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        raw.recv(1)
+    client.close()
+    wait_until(lambda: site.status()["connections"] == 0, what="their end")
+    assert site.status()["connections_unattached"] == 0
+
+
 def test_not_a_main_request(make_site):
     """The handshake belongs to the client's request, not to one that nginx
     makes for itself."""
