@@ -15,7 +15,7 @@ std::size_t sizeOf(const std::vector<std::string>& keys)
 {
     std::size_t size = 0;
     for (const auto& key : keys) {
-        size += sizeof(key) + key.size();
+        size += sizeof(std::string) + key.size();
     }
     return size;
 }

@@ -161,7 +161,7 @@ std::uint32_t readMode(const Place& place)
 std::string readUrl(const Place& place,
                     std::initializer_list<std::string_view> schemes)
 {
-    const auto url = readString(place);
+    auto url = readString(place);
     std::string known;
     for (const auto scheme : schemes) {
         if (url.compare(0, scheme.size(), scheme) == 0) {

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -48,9 +49,7 @@ int serve(const Options& options)
     return EXIT_SUCCESS;
 }
 
-}  // namespace
-
-int main(int argc, char** argv)
+int run(int argc, char** argv)
 {
     CLI::App cli("Keeps and routes the messages of the WebSockets in nginx.",
                  "chat-worker");
@@ -61,11 +60,17 @@ int main(int argc, char** argv)
                  "check the configuration file and exit");
     cli.set_version_flag("--version", "chat-worker " CHAT_VERSION);
     CLI11_PARSE(cli, argc, argv);
+    return options.test ? check(options) : serve(options);
+}
 
+}  // namespace
+
+int main(int argc, char** argv)
+{
     try {
-        return options.test ? check(options) : serve(options);
+        return run(argc, argv);
     } catch (const std::exception& error) {
-        std::cerr << "chat-worker: " << error.what() << "\n";
+        std::fprintf(stderr, "chat-worker: %s\n", error.what());
         return EXIT_FAILURE;
     }
 }
