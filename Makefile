@@ -2,6 +2,7 @@
 # make run         install what is missing, build, start everything, with a
 #                  demo page (PORT=8080 RUN_DIR=run)
 # make test        every suite; make check-<suite> runs one
+#                  make check-faults FAULTS=long: each fault for longer
 # make fuzz        libFuzzer, FUZZ_TIME=60 seconds each
 # make lint        clang-tidy, shellcheck, Python and JavaScript checks
 # make format      clang-format; make format-check only looks
@@ -43,6 +44,7 @@ RUN_PACKAGES := nginx redis-server sqlite3
 TEST_PACKAGES := $(RUN_PACKAGES) check clang libclang-rt-14-dev perl openssl \
     python3-pytest python3-pytest-timeout python3-pytest-xdist \
     python3-websockets python3-redis python3-psycopg2 python3-selenium \
+    libfaketime \
     chromium chromium-driver postgresql nodejs
 LINT_PACKAGES := clang-tidy clang-format-14 shellcheck pyflakes3 nodejs
 BENCH_PACKAGES := $(RUN_PACKAGES) libnginx-mod-nchan mosquitto nodejs npm \
@@ -208,7 +210,7 @@ check-integration: all $(TEST_NGINX_BINARY)
 	$(PYTEST) t/integration
 
 check-faults: all $(TEST_NGINX_BINARY)
-	$(PYTEST) t/faults
+	CHAT_FAULTS=$(FAULTS) $(PYTEST) t/faults
 
 check-browser: all
 	$(PYTEST) -n 0 t/browser
@@ -242,7 +244,7 @@ include t/bench/bench.mk
 CXX_FILES := $(wildcard */*.[ch]pp */*/*.[ch]pp)
 TIDY := $(patsubst %,$(BUILD)/lint/%,$(filter %.cpp,$(CXX_FILES)))
 SHELL_FILES := t/tools/install-packages client/demo/run .ci/run
-PYTHON_FILES := t/run-suites $(wildcard t/*.py t/*/*.py t/*/*/*.py)
+PYTHON_FILES := t/run-suites t/faults/report $(wildcard t/*.py t/*/*.py t/*/*/*.py)
 JS_FILES := $(wildcard client/*/*.js client/*/*/*.js t/*/*.js t/*/*/*.js \
     t/*/*.mjs t/*/*/*.mjs)
 NGX_INCLUDES = $(addprefix -isystem $(NGX_BUILD)/, objs src/core src/event \

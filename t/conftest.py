@@ -54,3 +54,9 @@ def postgres():
 def own_postgres():
     """A PostgreSQL server that the test may stop."""
     yield from run_postgres()
+
+
+@pytest.fixture(scope="module")
+def restarted_postgres():
+    """One that tests harm and leave running."""
+    yield from run_postgres()

@@ -1,6 +1,8 @@
 """The checker finds each kind of fault, planted in a history that is sound
 without it."""
 
+import time
+
 import pytest
 
 from harness.history import History, Message, check
@@ -117,6 +119,64 @@ def test_out_of_order(history):
     for number in (4, 3):
         deliver(history, history.devices[2], message(number))
     assert "1-21-3: shown to 3 on device 1 after 1-21-4" == the_fault(history)
+
+
+def test_sent_twice_in_one_session(history):
+    for _ in range(2):
+        history.on_236(history.devices[1], "2-1-21-2", "1-21-2", session=7)
+    assert "sent twice to 2 in one session" in the_fault(history)
+
+
+def test_a_new_session_may_be_sent_a_key_again(history):
+    for session in (7, 8):
+        history.on_236(history.devices[1], "2-1-21-2", "1-21-2", session)
+    assert check(history) == []
+
+
+def change(history, user, joined):
+    """A change of the membership that has settled before the next send."""
+    now = time.monotonic()
+    history.on_membership(21, user, joined, now, now)
+    time.sleep(0.001)
+
+
+def test_who_has_left_need_not_get_it(history):
+    change(history, "3", False)
+    history.on_send(message(3))
+    history.on_235(message(3))
+    for device in history.devices[:2]:
+        deliver(history, device, message(3))
+    assert check(history) == []
+
+
+def test_at_a_former_member(history):
+    change(history, "3", False)
+    history.on_send(message(3))
+    history.on_235(message(3))
+    for device in history.devices[:3]:
+        deliver(history, device, message(3))
+    assert "3, who is not in chat 21" in the_fault(history)
+
+
+def test_lost_for_a_new_member(history):
+    change(history, "4", True)
+    history.on_send(message(3))
+    history.on_235(message(3))
+    for device in history.devices[:3]:
+        deliver(history, device, message(3))
+    assert "never shown to 4" in the_fault(history)
+
+
+def test_on_its_way_while_the_membership_changes(history):
+    history.on_send(message(3))
+    now = time.monotonic()
+    history.on_membership(21, "3", False, now, now + 1)
+    history.on_membership(21, "4", True, now, now + 1)
+    history.on_235(message(3))
+    for device in (history.devices[0], history.devices[1],
+                   history.devices[3]):
+        deliver(history, device, message(3))
+    assert check(history) == []
 
 
 def test_order_is_per_sender_and_chat(history):

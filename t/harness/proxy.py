@@ -11,6 +11,7 @@ class Proxy:
 
     delay       seconds to wait before each piece of an answer
     refusing    new connections are closed at once
+    holding     nothing is read from anybody, so that senders' buffers fill
     cut_after   bytes of answers (counted over all connections from now on)
                 after which the connection that brings them is cut; None: never
     """
@@ -20,6 +21,7 @@ class Proxy:
         self.target = str(target)
         self.delay = 0.0
         self.refusing = False
+        self.holding = False
         self._remaining = None
         self._lock = threading.Lock()
         self._pairs = set()
@@ -51,6 +53,7 @@ class Proxy:
 
     def close(self):
         self.refusing = True
+        self.holding = False
         self._listener.close()
         self.cut()
 
@@ -80,6 +83,8 @@ class Proxy:
     def _pump(self, pair, source, sink, answers):
         try:
             while data := source.recv(1 << 16):
+                while self.holding:
+                    time.sleep(0.01)
                 if answers and self.delay:
                     time.sleep(self.delay)
                 allowed = self._allowed(len(data)) if answers else len(data)

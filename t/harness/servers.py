@@ -36,13 +36,13 @@ CREATE TABLE IF NOT EXISTS chat_chatlist_users (
 
 
 class Redis(Process):
-    def __init__(self, folder, *options):
+    def __init__(self, folder, *options, env=None):
         self.socket = folder / "redis.sock"
         super().__init__(
             "redis", ["redis-server", "--port", "0", "--unixsocket",
                       self.socket, "--dir", folder, "--appendonly", "yes",
                       "--save", "", *options],
-            folder / "redis.log", self._answers)
+            folder / "redis.log", self._answers, env)
         self.url = f"unix://{self.socket}"
         self.client = redis.Redis(unix_socket_path=str(self.socket),
                                   decode_responses=True)
@@ -131,6 +131,11 @@ class Postgres(Process):
             return False
         return True
 
+    def signal_all(self, number):
+        """To the server and all that it has forked."""
+        for pid in [self.pid, *children(self.pid)]:
+            os.kill(pid, number)
+
     def stop(self, number=signal.SIGINT, timeout=15):
         # SIGTERM would wait for the clients to go.
         return super().stop(number, timeout)
@@ -172,7 +177,7 @@ class ChatWorker(Process):
     """settings: {section: {name: value}}, laid over the defaults here."""
 
     def __init__(self, folder, redis_url, membership_url, settings=None,
-                 name="chat-worker"):
+                 name="chat-worker", env=None):
         self.socket = folder / f"{name}.sock"
         self.settings = {
             "relay": {"listen": [f"unix:{self.socket}"]},
@@ -186,7 +191,7 @@ class ChatWorker(Process):
         self.write_config()
         super().__init__(name, [CHAT_WORKER, "-c", self.config],
                          folder / f"{name}.log",
-                         lambda: accepts(self.socket))
+                         lambda: accepts(self.socket), env)
 
     def write_config(self):
         # A JSON string, number, boolean or list of these is TOML as well.
@@ -251,14 +256,14 @@ error_log {self.error_log} info;
 pid {folder}/nginx.pid;
 {self.parts["main"]}
 events {{
-    worker_connections 2048;
+    worker_connections 12000;
 }}
 http {{
     access_log {folder}/access.log;
 {temp}
     {self.parts["http"]}
     server {{
-        listen 127.0.0.1:{self.port} {spread};
+        listen 127.0.0.1:{self.port} backlog=8192 {spread};
         server_name localhost;
         {self.parts["server"]}
         location /chat/chat_websocket/ {{

@@ -33,11 +33,13 @@ class Stack:
     proxies  puts redis_proxy between chat-worker and Redis, and relay_proxy
              between nginx and the first chat-worker
     daemon   nginx goes to the background, as an upgrade of it needs
+    redis_env, worker_env   more environment for these processes
     """
 
     def __init__(self, trust=True, chat="", server="", http="", main="",
                  nginx_workers=1, worker=None, workers=1, postgres=None,
-                 redis_options=(), proxies=False, peer=None, daemon=False):
+                 redis_options=(), proxies=False, peer=None, daemon=False,
+                 redis_env=None, worker_env=None):
         # Short, because a Unix socket's path has at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="chat-"))
         self.folder.chmod(0o755)
@@ -49,8 +51,8 @@ class Stack:
             if peer:
                 self.redis, self.members = peer.redis, peer.members
             else:
-                self._start_stores(postgres, redis_options)
-            self._start_workers(worker, workers, proxies)
+                self._start_stores(postgres, redis_options, redis_env)
+            self._start_workers(worker, workers, proxies, worker_env)
             target = "unix:@WORKER@"
             if workers > 1:
                 target = "chat_workers"
@@ -66,8 +68,9 @@ class Stack:
             self.stop(check=False)
             raise
 
-    def _start_stores(self, postgres, redis_options):
-        self.redis = self._start(Redis(self.folder, *redis_options))
+    def _start_stores(self, postgres, redis_options, redis_env):
+        self.redis = self._start(
+            Redis(self.folder, *redis_options, env=redis_env))
         if postgres:
             self.members = PostgresMembership(postgres, self.folder.name)
         else:
@@ -75,14 +78,14 @@ class Stack:
         self.members.add(21, 1, 2, 3)
         self.members.add(22, 1, 4)
 
-    def _start_workers(self, settings, count, proxies):
+    def _start_workers(self, settings, count, proxies, env):
         redis_url = self.redis.url
         if proxies:
             self.redis_proxy = self._proxy("redis", self.redis.socket)
             redis_url = f"unix://{self.redis_proxy.path}"
         self.workers = [
             self._start(ChatWorker(self.folder, redis_url, self.members.url,
-                                   settings, f"chat-worker-{number}"))
+                                   settings, f"chat-worker-{number}", env))
             for number in range(1, count + 1)]
         self.worker = self.workers[0]
         self.relay_sockets = [worker.socket for worker in self.workers]
