@@ -13,7 +13,7 @@ namespace chat {
 namespace {
 
 constexpr std::uint64_t kFirstBackoff = 50;  // ms
-constexpr std::uint64_t kLongestBackoff = 5000;
+constexpr std::uint64_t kLongestBackoff = 1000;
 
 // A reply may already stand in the socket when this process itself was
 // stopped or starved past the deadline: read once more before giving up.
