@@ -79,7 +79,9 @@ bool Journal::append(relay::Kind kind, std::uint8_t flags, std::uint16_t code,
 
     relay::storeHeader(to, kind, flags, code, id,
                        static_cast<std::uint32_t>(payload.size()));
-    payload.copy(to + relay::kHeaderSize, payload.size());
+    if (!payload.empty()) {
+        payload.copy(to + relay::kHeaderSize, payload.size());
+    }
     appended(to, size);
     return true;
 }

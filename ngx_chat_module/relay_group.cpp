@@ -221,7 +221,10 @@ void RelayGroup::roomMade()
 
     // Some may have been parked anew meanwhile, behind the old ones.
     std::uint32_t added = parkedCount_ - count;
-    std::memmove(parked_ + kept, parked_ + count, added * sizeof(parked_[0]));
+    if (added != 0) {
+        std::memmove(parked_ + kept, parked_ + count,
+                     added * sizeof(parked_[0]));
+    }
     parkedCount_ = kept + added;
 }
 

@@ -250,6 +250,8 @@ class Nginx(Process):
         self.config.write_text(f"""\
 load_module {MODULE};
 {"user root;" if os.getuid() == 0 else ""}
+env LD_PRELOAD;  # sanitizers, for a new binary too
+env ASAN_OPTIONS;
 daemon {"on" if self.parts["daemon"] else "off"};
 worker_processes {self.parts["workers"]};
 error_log {self.error_log} info;
