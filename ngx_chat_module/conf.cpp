@@ -378,7 +378,7 @@ void* createMainConf(ngx_conf_t* cf)
         return nullptr;
     }
 
-    conf->relays = ngx_array_create(cf->pool, 1, sizeof(RelayConf*));
+    conf->relays = ngx_array_create(cf->pool, 1, sizeof(void*));
     return conf->relays == nullptr ? nullptr : conf;
 }
 
@@ -448,10 +448,9 @@ void mergeValues(LocConf* conf, const LocConf* prev)
     ngx_conf_merge_msec_value(conf->relayConnectTimeout,
                               prev->relayConnectTimeout, 1000);
 
-    ngx_conf_merge_size_value(conf->maxMessage, prev->maxMessage, 64 * 1024);
-    ngx_conf_merge_size_value(conf->sendBuffer, prev->sendBuffer, 256 * 1024);
-    ngx_conf_merge_size_value(conf->relayBuffer, prev->relayBuffer,
-                              8 * 1024 * 1024);
+    ngx_conf_merge_size_value(conf->maxMessage, prev->maxMessage, 64UL << 10);
+    ngx_conf_merge_size_value(conf->sendBuffer, prev->sendBuffer, 256UL << 10);
+    ngx_conf_merge_size_value(conf->relayBuffer, prev->relayBuffer, 8UL << 20);
     ngx_conf_merge_size_value(conf->compressionMinLength,
                               prev->compressionMinLength, 256);
 

@@ -9,7 +9,7 @@ namespace chat {
 namespace {
 
 // Reused from message to message; given back when one was very large.
-constexpr std::size_t kKeep = 256 * 1024;
+constexpr std::size_t kKeep = 256U << 10;
 
 ws::Buffer& scratch()
 {

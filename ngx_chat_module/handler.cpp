@@ -281,7 +281,7 @@ ngx_int_t findUser(ngx_http_request_t* r, const LocConf* conf, ngx_str_t* user)
     if (!userMayConnect(conf, toView(*user))) {
         ++counters().limitedUsers;
         ngx_log_error(conf->limitLogLevel, r->connection->log, 0,
-                      "too many connections of user \"%V\"", user);
+                      "too many connections of the user");
         return NGX_HTTP_TOO_MANY_REQUESTS;
     }
     return NGX_OK;

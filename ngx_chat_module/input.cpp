@@ -37,10 +37,10 @@ struct Stash {
 
 namespace {
 
-constexpr std::size_t kReceive = 64 * 1024;
+constexpr std::size_t kReceive = 64U << 10;
 
 // What one session may have read before others get their turn.
-constexpr std::size_t kShare = 1024 * 1024;
+constexpr std::size_t kShare = 1U << 20;
 
 unsigned char receiveBuffer[kReceive];
 

@@ -11,7 +11,7 @@ namespace chat {
 
 namespace {
 
-constexpr std::size_t kChunk = 32 * 1024;
+constexpr std::size_t kChunk = 32U << 10;
 
 }  // namespace
 

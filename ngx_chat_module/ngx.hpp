@@ -13,6 +13,7 @@ extern "C" {
 
 #include <string_view>
 
+// NOLINTNEXTLINE(readability-identifier-naming): the build looks for it
 extern ngx_module_t ngx_http_chat_module;
 
 namespace chat {

@@ -30,6 +30,7 @@ void exitProcess(ngx_cycle_t* cycle)
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming)
 ngx_module_t ngx_http_chat_module = {
     NGX_MODULE_V1,
     &context,

@@ -21,7 +21,7 @@ namespace chat {
 namespace {
 
 constexpr std::uint32_t kAccept = 16U << 20;  // the largest payload we take
-constexpr std::size_t kReceive = 256 * 1024;
+constexpr std::size_t kReceive = 256U << 10;
 constexpr ngx_msec_t kPingInterval = 5000;
 constexpr ngx_msec_t kFirstBackoff = 50;
 constexpr ngx_msec_t kLastBackoff = 2000;
@@ -177,7 +177,7 @@ void RelayLink::connected()
          {hello, relay::kHelloFixed + size});
 
     ngx_add_timer(&pulse_, std::min(kPingInterval, group_->conf().timeout / 2));
-    group_->linkUp(this);
+    group_->linkUp();
 
     if (c->read->ready) {
         ngx_post_event(c->read, &ngx_posted_events);

@@ -252,7 +252,7 @@ void RelayGroup::resend(std::string_view frame)
     }
 }
 
-void RelayGroup::linkUp(RelayLink* link)
+void RelayGroup::linkUp()
 {
     forEachSession([&](Session* session) {
         if (mine(session) && session->link == nullptr) {

@@ -36,7 +36,7 @@ class RelayGroup {
     void wait(Session* session);
 
     // Called by the links.
-    void linkUp(RelayLink* link);
+    void linkUp();
     void linkDown(RelayLink* link);
     void roomMade();
 

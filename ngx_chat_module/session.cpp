@@ -99,6 +99,25 @@ bool setNames(Session* session, std::string_view user, std::string_view address)
     return true;
 }
 
+// What clients and chat-workers say goes to the log without control
+// characters, so that nobody writes lines of their own.
+class Printable {
+  public:
+    explicit Printable(std::string_view text)
+    {
+        for (char c : text.substr(0, sizeof(bytes_))) {
+            bool control = static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+            bytes_[size_++] = control ? '.' : c;
+        }
+    }
+
+    ngx_str_t str() const { return toStr({bytes_, size_}); }
+
+  private:
+    char bytes_[128];
+    std::size_t size_ = 0;
+};
+
 u_char* logSession(ngx_log_t* log, u_char* buf, size_t len)
 {
     auto* session = static_cast<Session*>(log->data);
@@ -107,10 +126,10 @@ u_char* logSession(ngx_log_t* log, u_char* buf, size_t len)
     if (log->action != nullptr) {
         p = ngx_snprintf(p, len, " while %s", log->action);
         len -= static_cast<size_t>(p - buf);
-        buf = p;
     }
 
-    ngx_str_t user = toStr(session->user());
+    Printable printable(session->user());
+    ngx_str_t user = printable.str();
     ngx_str_t address = toStr(session->address());
     p = ngx_snprintf(p, len,
                      ", client: %V, chat session: %uD.%uD, user: \"%V\"",
@@ -225,7 +244,12 @@ void logClose(Session* session, std::string_view reason)
         level = session->conf->limitLogLevel;
     }
 
-    ngx_str_t text = toStr(reason);
+    if (session->connection->log->log_level < level) {
+        return;
+    }
+
+    Printable printable(reason);
+    ngx_str_t text = printable.str();
     ngx_log_error(level, session->connection->log, 0,
                   "chat session closed with %uD by %s (%s): %V",
                   uint32_t{session->closeCode}, closedBy(session->cause),

@@ -12,7 +12,7 @@ namespace chat {
 namespace {
 
 // Enough that the messages of one read from a chat-worker leave together.
-constexpr std::size_t kMany = 4 * 1024 * 1024;
+constexpr std::size_t kMany = 4U << 20;
 
 // The ids of dirty sessions: one that is gone by the time that its turn comes
 // is not found any more.

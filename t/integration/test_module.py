@@ -350,6 +350,16 @@ def test_error_log_names_user_and_session(make_site):
     assert re.search(r"chat session: \d+\.\d+", line)
 
 
+def test_nobody_writes_log_lines_of_their_own(make_site):
+    site = make_site()
+    client = site.connect()
+    client.close(4000, "a\n2026/01/01 00:00:00 [alert] 1#1: b\x7f")
+    wait_until(lambda: "closed with 4000" in site.error_log(), what="the line")
+    assert "a.2026/01/01 00:00:00 [alert] 1#1: b.," in site.error_log()
+    # What looks like an alert here is none.
+    site.nginx.error_log.write_text("")
+
+
 def test_status_over_workers_and_reloads(make_site):
     site = make_site(server=STATUS, workers=2)
     clients = [site.connect() for _ in range(10)]
