@@ -18,9 +18,12 @@ async def recipe_client(url, user, actions):
                 await asyncio.sleep(0.2)
         beating = asyncio.create_task(heartbeat())
         try:
+            shown = False
             async for text in socket:
                 received.append(text)
                 if text == "pong":
+                    if shown:
+                        return received
                     continue
                 message = json.loads(text)
                 if message["code"] == 231:
@@ -32,7 +35,9 @@ async def recipe_client(url, user, actions):
                     await socket.send(json.dumps(
                         {"code": 237, "msg": "删除信息",
                          "data": list(message["data"])}))
-                    return received
+                    shown = True
+                    if "pong" in received:
+                        return received
         finally:
             beating.cancel()
 
@@ -59,7 +64,8 @@ def test_two_pages(stack):
     assert [frame["code"] for frame in sent if frame["code"] != 240] == [
         231, 235, 236]
     assert "pong" in ada
-    [news] = json.loads(bao[-1])["data"].values()
+    [shown] = [text for text in bao if '"code":236' in text]
+    [news] = json.loads(shown)["data"].values()
     assert news["content"] == "你好"
     assert news["send_user_id"] == 1
     stack.wait(lambda: not stack.redis.inbox(1) and not stack.redis.inbox(2))
