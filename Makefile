@@ -3,6 +3,7 @@
 #                  demo page (PORT=8080 RUN_DIR=run)
 # make test        every suite; make check-<suite> runs one
 #                  make check-faults FAULTS=long: each fault for longer
+#                  make check-mutations: bugs on purpose, which it must find
 # make fuzz        libFuzzer, FUZZ_TIME=60 seconds each
 # make lint        clang-tidy, shellcheck, Python and JavaScript checks
 # make format      clang-format; make format-check only looks
@@ -212,6 +213,10 @@ check-integration: all $(TEST_NGINX_BINARY)
 check-faults: all $(TEST_NGINX_BINARY)
 	CHAT_FAULTS=$(FAULTS) $(PYTEST) t/faults
 
+# Guarantees broken on purpose: each mutant must make its tests fail.
+check-mutations: all
+	t/faults/mutations/run
+
 check-browser: all
 	$(PYTEST) -n 0 t/browser
 
@@ -244,7 +249,8 @@ include t/bench/bench.mk
 CXX_FILES := $(wildcard */*.[ch]pp */*/*.[ch]pp)
 TIDY := $(patsubst %,$(BUILD)/lint/%,$(filter-out t/%,$(filter %.cpp,$(CXX_FILES))))
 SHELL_FILES := t/tools/install-packages client/demo/run .ci/run
-PYTHON_FILES := t/run-suites t/faults/report $(wildcard t/*.py t/*/*.py t/*/*/*.py)
+PYTHON_FILES := t/run-suites t/faults/report t/faults/mutations/run \
+    $(wildcard t/*.py t/*/*.py t/*/*/*.py)
 JS_FILES := $(wildcard client/*/*.js client/*/*/*.js t/*/*.js t/*/*/*.js \
     t/*/*.mjs t/*/*/*.mjs)
 NGX_INCLUDES = $(addprefix -isystem $(NGX_BUILD)/, objs src/core src/event \
@@ -298,4 +304,4 @@ help:
 	@sed '/^#/!Q; s/^# \{0,1\}//' Makefile
 
 .PHONY: all clean help deps packages tools run test fuzz fuzz-run lint format \
-    format-check install uninstall $(addprefix check-,$(SUITES))
+    format-check install uninstall check-mutations $(addprefix check-,$(SUITES))

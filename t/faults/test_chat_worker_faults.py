@@ -21,6 +21,17 @@ async def test_chat_worker_killed(run):
 
 
 @under_load()
+async def test_chat_worker_killed_with_messages_unread(run):
+    """It stands still for a moment before it is killed."""
+    for _ in range(times(2, 20)):
+        run.stack.worker.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(0.1)
+        run.stack.worker.kill()
+        await in_thread(run.stack.worker.start)
+        await run.recovered()
+
+
+@under_load()
 async def test_chat_worker_restarted(run):
     for _ in range(times(3, 20)):
         await in_thread(run.stack.worker.restart)

@@ -110,6 +110,14 @@ def test_at_a_non_member(history):
     assert "4, who is not in chat 21" in the_fault(history)
 
 
+def test_235_for_a_sender_who_is_no_member(history):
+    history.on_send(message(3, "4"))
+    history.on_235(message(3, "4"))
+    for device in history.devices[:3]:
+        deliver(history, device, message(3, "4"))
+    assert "235 for a sender who is no member" in the_fault(history)
+
+
 def test_out_of_order(history):
     for number in (3, 4):
         history.on_send(message(number))

@@ -36,3 +36,19 @@ async def test_redis_away_for_one_node(run):
         await asyncio.sleep(1)
         run.stack.redis_proxy.refusing = False
         await run.recovered()
+
+
+def test_nobody_has_to_send_for_what_was_missed(make_stack):
+    """A node without Redis misses a doorbell. It reads the inboxes when Redis
+    is back, not when the next message comes."""
+    here = make_stack()
+    there = make_stack(peer=here, proxies=True)
+    ada, bao = here.connect(1), there.connect(2)
+    ada.say(21, "before")
+    assert bao.contents(1) == ["before"]
+    there.redis_proxy.refusing = True
+    there.redis_proxy.cut()
+    ada.say(21, "missed")
+    bao.quiet()
+    there.redis_proxy.refusing = False
+    assert bao.contents(1, 5) == ["missed"]

@@ -124,8 +124,8 @@ class _Change:
 
 def check(history):
     """The list of broken promises, each a sentence; empty if all held."""
-    return [*check_answers(history), *check_delivery(history),
-            *check_origin(history), *check_shown_once(history),
+    return [*check_answers(history), *check_senders(history),
+            *check_delivery(history), *check_origin(history), *check_shown_once(history),
             *check_keys(history), *check_sessions(history),
             *check_order(history)]
 
@@ -136,6 +136,13 @@ def check_answers(history):
         if message not in history.confirmed and \
                 message not in history.refused:
             yield f"{message.send_id}: neither 235 nor 300"
+
+
+def check_senders(history):
+    """No 235 for one who is not in the chat."""
+    for message in history.confirmed:
+        if history.is_member(message, message.sender) is False:
+            yield f"{message.send_id}: 235 for a sender who is no member"
 
 
 def check_delivery(history):

@@ -281,7 +281,7 @@ def under_load(chats=None, nodes=1, rate=20, quiet=(), least=50,
                              for code in client.closes)
             record(harm.__name__.removeprefix("test_"),
                    _result(run, metrics, closes))
-            problems += check(history)
+            problems = check(history) + problems
             assert not problems, "\n".join(problems[:20])
             assert len(history.confirmed) > least
             if keeps_sockets:
