@@ -220,11 +220,11 @@ void Chat::onMembers(const SendingPtr& sending, const LookupResult& found)
         return;
     }
     const std::size_t recipients = found.members->list.size();
-    inbox_.store(
-        {sending->sender, sending->sendId, sending->news, found.members},
-        [this, sending, recipients](const StoreResult& result) {
-            onStored(sending, recipients, result);
-        });
+    inbox_.store({sending->chatId, sending->sender, sending->sendId,
+                  sending->news, found.members},
+                 [this, sending, recipients](const StoreResult& result) {
+                     onStored(sending, recipients, result);
+                 });
 }
 
 void Chat::onStored(const SendingPtr& sending, std::size_t recipients,

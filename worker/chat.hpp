@@ -2,10 +2,9 @@
 // of a chat, 237 deletes from the inbox; everything else is answered 300. One
 // Chat serves all relay links of the process.
 //
-// A 234 goes: parse -> members of the chat -> inbox -> 235. Messages of one
-// sender to one chat keep their order on that way, because look-ups of one
-// chat are answered in order (membership.hpp) and requests of one sender are
-// stored in order (inbox.hpp).
+// A 234 goes: parse -> members of the chat -> inbox -> 235. Messages to one
+// chat keep their order on that way, because look-ups of one chat are answered
+// in order (membership.hpp) and its requests are stored in order (inbox.hpp).
 
 #pragma once
 

@@ -28,6 +28,7 @@ struct News {
 };
 
 struct StoreRequest {
+    std::string chat;    // text form
     std::string sender;  // text form
     std::string sendId;  // JSON text of send_id: 1 and "1" differ
     std::shared_ptr<const News> news;
@@ -46,10 +47,11 @@ struct StoreResult {
     std::string reason;  // for people: goes into the 300
 };
 
-// A message that was stored for users of this node, by whichever node.
-// sequences[i] belongs to recipients[i]; 0 = not stored for this one.
+// Messages that were stored for users of this node, by whichever node, as one
+// group: news[k] has the number sequences[i] + k for recipients[i]. A sequence
+// of 0: nothing was stored for this one.
 struct Doorbell {
-    std::shared_ptr<const News> news;
+    std::vector<std::shared_ptr<const News>> news;
     std::vector<Member> recipients;
     std::vector<std::uint64_t> sequences;
 };
@@ -96,9 +98,10 @@ class Inbox {
 
     virtual ~Inbox() = default;
 
-    // Requests of one sender are carried out in the order of the calls. The
-    // callback comes before the doorbell of the same message, so that a
-    // sender sees 235 before its own 236.
+    // Requests of one chat are carried out in the order of the calls, those
+    // that come while one is on its way together, as a group. A callback comes
+    // before the doorbell of the same message, so that a sender sees 235
+    // before its own 236.
     virtual void store(StoreRequest request, StoreCallback callback) = 0;
 
     // Deletes keys from the user's own inbox; unknown keys are no error.

@@ -53,6 +53,8 @@ InboxMemory::~InboxMemory()
 
 void InboxMemory::run(std::function<void()> step)
 {
+    open_.reset();
+
     if (holding_) {
         held_.push_back(std::move(step));
     } else {
@@ -72,6 +74,7 @@ void InboxMemory::hold(bool held)
 void InboxMemory::release()
 {
     const auto steps = std::exchange(held_, {});
+    open_.reset();
 
     for (const auto& step : steps) {
         step();
@@ -95,19 +98,40 @@ bool InboxMemory::present(std::string_view user) const
 
 void InboxMemory::store(StoreRequest request, StoreCallback callback)
 {
-    run([this, request = std::move(request), callback = std::move(callback)] {
-        std::vector<std::uint64_t> sequences;
-        const auto result = write(request, sequences);
-        callback(result);
+    if (open_ && open_->back().request.chat == request.chat &&
+        open_->back().request.recipients == request.recipients) {
+        open_->push_back({std::move(request), std::move(callback)});
+        return;
+    }
 
-        if (result.status == StoreStatus::Stored) {
-            ring(request, sequences);
-        }
-    });
+    auto group = std::make_shared<Group>();
+    group->push_back({std::move(request), std::move(callback)});
+    run([this, group] { storeGroup(*group); });
+
+    if (holding_) {
+        open_ = std::move(group);
+    }
 }
 
-StoreResult InboxMemory::write(const StoreRequest& request,
-                               std::vector<std::uint64_t>& sequences)
+void InboxMemory::storeGroup(const Group& group)
+{
+    Doorbell doorbell;
+    std::vector<StoreResult> results;
+
+    for (const auto& one : group) {
+        results.push_back(write(one.request, doorbell));
+    }
+
+    for (std::size_t i = 0; i < group.size(); ++i) {
+        group[i].callback(results[i]);
+    }
+
+    if (!doorbell.news.empty()) {
+        ring(doorbell);
+    }
+}
+
+StoreResult InboxMemory::write(const StoreRequest& request, Doorbell& doorbell)
 {
     if (!available_) {
         return {StoreStatus::Failed, kAway};
@@ -127,24 +151,28 @@ StoreResult InboxMemory::write(const StoreRequest& request,
         }
     }
 
+    const bool first = doorbell.news.empty();
+
     for (const auto& recipient : request.recipients->list) {
         auto& box = store_->boxes[recipient.user];
         box.last = box.last == 0 ? store_->firstSequence : box.last + 1;
         box.entries[box.last] = {
             std::to_string(box.last) + "-" + request.news->messageId,
             composeNews(*request.news, recipient)};
-        sequences.push_back(box.last);
+
+        if (first) {
+            doorbell.recipients.push_back(recipient);
+            doorbell.sequences.push_back(box.last);
+        }
     }
 
+    doorbell.news.push_back(request.news);
     store_->sent.insert({request.sender, request.sendId});
     return {StoreStatus::Stored, {}};
 }
 
-void InboxMemory::ring(const StoreRequest& request,
-                       const std::vector<std::uint64_t>& sequences)
+void InboxMemory::ring(const Doorbell& doorbell)
 {
-    const Doorbell doorbell{request.news, request.recipients->list, sequences};
-
     if (doorbell_ && !here_.empty()) {
         doorbell_(doorbell);
     }
@@ -158,12 +186,12 @@ void InboxMemory::ring(const StoreRequest& request,
             continue;
         }
 
-        Doorbell part{request.news, {}, {}};
+        Doorbell part{doorbell.news, {}, {}};
 
-        for (std::size_t i = 0; i < sequences.size(); ++i) {
+        for (std::size_t i = 0; i < doorbell.sequences.size(); ++i) {
             if (node->present(doorbell.recipients[i].user)) {
                 part.recipients.push_back(doorbell.recipients[i]);
-                part.sequences.push_back(sequences[i]);
+                part.sequences.push_back(doorbell.sequences[i]);
             }
         }
 

@@ -1,6 +1,8 @@
 // The inbox without Redis, for unit tests: the same promises, kept in maps of
 // this process. Several InboxMemory over one Store are nodes of one system.
-// Every answer comes before the call returns, unless hold(true).
+// Every answer comes before the call returns, unless hold(true). Requests of
+// one chat to the same recipients that are held one after another are carried
+// out as a group.
 
 #pragma once
 
@@ -63,15 +65,21 @@ class InboxMemory : public Inbox {
     [[nodiscard]] bool present(std::string_view user) const;
 
   private:
+    struct Storing {
+        StoreRequest request;
+        StoreCallback callback;
+    };
+    using Group = std::vector<Storing>;
+
     void run(std::function<void()> step);
-    StoreResult write(const StoreRequest& request,
-                      std::vector<std::uint64_t>& sequences);
-    void ring(const StoreRequest& request,
-              const std::vector<std::uint64_t>& sequences);
+    void storeGroup(const Group& group);
+    StoreResult write(const StoreRequest& request, Doorbell& doorbell);
+    void ring(const Doorbell& doorbell);
 
     std::shared_ptr<Store> store_;
     std::set<std::string, std::less<>> here_;
     std::deque<std::function<void()>> held_;
+    std::shared_ptr<Group> open_;  // the last step of held_, if it stores
     DoorbellHandler doorbell_;
     ResyncHandler resync_;
     bool available_ = true;

@@ -47,11 +47,11 @@ InboxRedis::InboxRedis(uv_loop_t* loop, const InboxOptions& options)
                      }
                  }}),
       store_(loop, connection_, options_,
-             [this](const Doorbell& doorbell) {
-                 if (doorbell_ && !presence_.empty()) {
-                     doorbell_(doorbell);
-                 }
-             }),
+             {.listening = [this] { return doorbell_ && !presence_.empty(); },
+              .doorbell =
+                  [this](const Doorbell& doorbell) {
+                      doorbell_(doorbell);
+                  }}),
       list_(kList),
       scan_(kScan)
 {

@@ -27,46 +27,74 @@ Live::Live(SessionTable& table, CatchUp& catchUp, HeldBudget& budget,
 
 void Live::ring(const Doorbell& doorbell)
 {
-    ++counters_.doorbells;
-    protocol::makeNewsBody(*doorbell.news, body_);
-    for (std::size_t i = 0; i < doorbell.recipients.size(); ++i) {
-        const Member& member = doorbell.recipients[i];
-        if (doorbell.sequences[i] == 0) {
-            continue;
+    counters_.doorbells += doorbell.news.size();
+    Part part{&doorbell};
+    while (part.from < doorbell.news.size()) {
+        take(part);
+        for (std::size_t i = 0; i < doorbell.recipients.size(); ++i) {
+            const Member& member = doorbell.recipients[i];
+            if (doorbell.sequences[i] == 0) {
+                continue;
+            }
+            if (User* user = table_.findUser(member.user)) {
+                deliver(*user, member, part, doorbell.sequences[i] + part.from);
+            }
         }
-        if (User* user = table_.findUser(member.user)) {
-            deliver(*user, member, doorbell, doorbell.sequences[i]);
-        }
+        finishFanouts();
+        part.from += part.count;
     }
-    finishFanouts();
     for (User* user : std::exchange(unsettled_, {})) {
         settle(*user);
     }
 }
 
-void Live::deliver(User& user, const Member& member, const Doorbell& doorbell,
+// From part.from on what fits in a page, at least one; makes its body.
+void Live::take(Part& part)
+{
+    const auto& news = part.doorbell->news;
+    const std::size_t most = std::clamp<std::size_t>(settings_.replayMessages,
+                                                     1, relay::kMaxHoles / 2);
+    body_.clear();
+    for (part.count = 0;
+         part.from + part.count < news.size() && part.count < most;
+         ++part.count) {
+        const News& next = *part.news(part.count);
+        if (part.count > 0 &&
+            body_.text().size() + next.before.size() + next.after.size() >
+                settings_.replayBytes) {
+            break;
+        }
+        body_.add(next);
+    }
+    body_.finish();
+}
+
+void Live::deliver(User& user, const Member& member, const Part& part,
                    std::uint64_t sequence)
 {
     bool wanted = false;
-    user.highest = std::max(user.highest, sequence);
+    const std::uint64_t last = sequence + part.count - 1;
+    user.highest = std::max(user.highest, last);
     for (Session* at = user.first; at != nullptr; at = at->nextOfUser) {
         Session& session = *at;
-        if (sequence <= session.mark) {
+        if (last <= session.mark) {
             continue;
         }
         if (session.replay) {
-            catchUp_.expect(session, sequence, *doorbell.news);
+            for (std::size_t k = 0; k < part.count; ++k) {
+                catchUp_.expect(session, sequence + k, *part.news(k));
+            }
             wanted |= session.replay->step != Replay::Step::Blocked;
         } else if (session.link->relay->congested()) {
             catchUp_.block(session);
         } else if (sequence == session.mark + 1) {
-            send(session, member, sequence);
+            send(session, member, part, sequence);
         } else {
             wanted = true;
         }
     }
     if (wanted) {
-        hold(user, member, doorbell, sequence);
+        hold(user, member, part, sequence);
     }
     if (wanted || user.held) {
         unsettled_.push_back(&user);
@@ -74,40 +102,71 @@ void Live::deliver(User& user, const Member& member, const Doorbell& doorbell,
 }
 
 // To this session and those after it of the same link that are as far.
-void Live::send(Session& first, const Member& member, std::uint64_t sequence)
+void Live::send(Session& first, const Member& member, const Part& part,
+                std::uint64_t sequence)
 {
     relay::RelayLink& relay = *first.link->relay;
+    const std::uint64_t last = sequence + part.count - 1;
     ids_.clear();
     for (Session* at = &first; at != nullptr && ids_.size() < kMaxIds;
          at = at->nextOfUser) {
         if (at->live() && at->mark + 1 == sequence &&
             at->link->relay == &relay) {
-            at->mark = sequence;
+            at->mark = last;
             ids_.push_back(at->id);
         }
     }
-    char digits[20];
-    const auto end =
-        std::to_chars(digits, digits + sizeof(digits), sequence).ptr;
-    receiver_.clear();
-    protocol::appendUser(receiver_, member.user, member.isNumber);
-    const std::string_view texts[2] = {
-        {digits, static_cast<std::size_t>(end - digits)}, receiver_};
-    if (auto* fanout = fanoutFor(relay, ids_.size(), texts)) {
-        fanout->add(sequence, ids_.data(), ids_.size(), texts);
-        counters_.deliveredLive += ids_.size();
+    fillHoles(member, part.count, sequence);
+    if (auto* fanout = fanoutFor(relay)) {
+        fanout->add(last, ids_.data(), ids_.size(), texts_.data());
+        counters_.deliveredLive += ids_.size() * part.count;
+    } else if (part.count > 1) {
+        sendSingly(member, part, sequence, relay);
     } else {
         countUndeliverable(counters_);
     }
 }
 
-// The frame that has room for one more recipient; null: no frame has.
-relay::FanoutBuilder* Live::fanoutFor(relay::RelayLink& relay,
-                                      std::size_t sessions,
-                                      const std::string_view* texts)
+// The whole part is longer than this nginx takes.
+void Live::sendSingly(const Member& member, const Part& part,
+                      std::uint64_t sequence, relay::RelayLink& relay)
+{
+    for (const std::uint64_t id : ids_) {
+        for (std::size_t k = 0; k < part.count; ++k) {
+            protocol::NewsFrame page;
+            page.add(sequence + k, *part.news(k), member.user, member.isNumber);
+            if (relay.send(id, page.finish(), relay::kHasMark, sequence + k)) {
+                ++counters_.deliveredLive;
+            } else {
+                countUndeliverable(counters_);
+            }
+        }
+    }
+}
+
+void Live::fillHoles(const Member& member, std::size_t count,
+                     std::uint64_t sequence)
+{
+    constexpr std::size_t kDigits = 20;
+    receiver_.clear();
+    protocol::appendUser(receiver_, member.user, member.isNumber);
+    digits_.resize(kDigits * count);
+    texts_.clear();
+    for (std::size_t k = 0; k < count; ++k) {
+        char* start = digits_.data() + kDigits * k;
+        const auto end = std::to_chars(start, start + kDigits, sequence + k);
+        texts_.emplace_back(start, static_cast<std::size_t>(end.ptr - start));
+        texts_.emplace_back(receiver_);
+    }
+}
+
+// The frame that has room for a recipient with ids_ and texts_; null: no frame
+// has.
+relay::FanoutBuilder* Live::fanoutFor(relay::RelayLink& relay)
 {
     const auto fits = [&](const relay::FanoutBuilder& builder) {
-        return builder.payloadSize() + builder.recipientSize(sessions, texts) <=
+        return builder.payloadSize() +
+                   builder.recipientSize(ids_.size(), texts_.data()) <=
                relay.maxPayload();
     };
     const auto at = std::find_if(
@@ -120,9 +179,15 @@ relay::FanoutBuilder* Live::fanoutFor(relay::RelayLink& relay,
         counters_.fanouts += at->builder.finish() ? 1 : 0;
         open_.erase(at);
     }
-    open_.push_back({&relay, relay::FanoutBuilder(relay.output(), body_.text,
-                                                  body_.holes, 2)});
-    return fits(open_.back().builder) ? &open_.back().builder : nullptr;
+    open_.push_back({&relay, relay::FanoutBuilder(relay.output(), body_.text(),
+                                                  body_.holes().data(),
+                                                  body_.holes().size())});
+    if (fits(open_.back().builder)) {
+        return &open_.back().builder;
+    }
+    open_.back().builder.finish();  // empty: taken back
+    open_.pop_back();
+    return nullptr;
 }
 
 void Live::finishFanouts()
@@ -133,14 +198,17 @@ void Live::finishFanouts()
     open_.clear();
 }
 
-void Live::hold(User& user, const Member& member, const Doorbell& doorbell,
+void Live::hold(User& user, const Member& member, const Part& part,
                 std::uint64_t sequence)
 {
     if (!user.held) {
         user.held = std::make_unique<Held>();
     }
-    if (!user.held->add(budget_, sequence, {doorbell.news, member.isNumber})) {
-        ++counters_.heldOverflows;
+    for (std::size_t k = 0; k < part.count; ++k) {
+        if (!user.held->add(budget_, sequence + k,
+                            {part.news(k), member.isNumber})) {
+            ++counters_.heldOverflows;
+        }
     }
 }
 

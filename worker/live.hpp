@@ -1,6 +1,8 @@
-// Live delivery: one doorbell becomes one FANOUT frame per relay link, for
-// all sessions that are exactly one behind. Sessions that miss an earlier
-// message wait for it; what they wait for is held.
+// Live delivery: one doorbell becomes one FANOUT frame per relay link, with one
+// 236 of all its messages, for all sessions that have come exactly so far.
+// Sessions that miss an earlier message, or have a part of these, wait; what
+// they wait for is held. A doorbell with more than fits in a page (as replays
+// have them) goes as several frames.
 
 #pragma once
 
@@ -8,6 +10,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "catch_up.hpp"
@@ -37,19 +40,36 @@ class Live {
         relay::RelayLink* relay;
         relay::FanoutBuilder builder;
     };
+    // As much of a doorbell as goes into one 236.
+    struct Part {
+        const Doorbell* doorbell;
+        std::size_t from = 0;  // of its news
+        std::size_t count = 0;
+
+        [[nodiscard]] const std::shared_ptr<const News>& news(
+            std::size_t k) const
+        {
+            return doorbell->news[from + k];
+        }
+    };
     struct Gap {
         std::string user;
         std::uint64_t deadline;
     };
 
-    void deliver(User& user, const Member& member, const Doorbell& doorbell,
+    void take(Part& part);
+    // sequence: of the part's first message.
+    void deliver(User& user, const Member& member, const Part& part,
                  std::uint64_t sequence);
-    void send(Session& first, const Member& member, std::uint64_t sequence);
-    relay::FanoutBuilder* fanoutFor(relay::RelayLink& relay,
-                                    std::size_t sessions,
-                                    const std::string_view* texts);
+    void send(Session& first, const Member& member, const Part& part,
+              std::uint64_t sequence);
+    void sendSingly(const Member& member, const Part& part,
+                    std::uint64_t sequence, relay::RelayLink& relay);
+    void fillHoles(const Member& member, std::size_t count,
+                   std::uint64_t sequence);
+    relay::FanoutBuilder* fanoutFor(relay::RelayLink& relay);
     void finishFanouts();
-    void hold(User& user, const Member& member, const Doorbell& doorbell,
+    void hold(User& user, const Member& member, const Part& part,
               std::uint64_t sequence);
     void watchGap(User& user);
     void onGapTimer();
@@ -70,6 +90,8 @@ class Live {
     std::vector<std::uint64_t> ids_;
     std::vector<User*> unsettled_;
     std::string receiver_;
+    std::string digits_;
+    std::vector<std::string_view> texts_;  // for the holes
 };
 
 }  // namespace chat

@@ -404,14 +404,25 @@ std::string errorFrame(std::string_view sendId, std::string_view reason)
     return frame.append("}}");
 }
 
-void makeNewsBody(const News& news, NewsBody& body)
+void NewsBody::clear()
 {
-    std::string& text = body.text;
-    text.assign(kNewsHead).append("\"");
-    body.holes[0] = static_cast<std::uint32_t>(text.size());
-    text.append("-").append(news.messageId).append("\":").append(news.before);
-    body.holes[1] = static_cast<std::uint32_t>(text.size());
-    text.append(news.after).append(kNewsTail);
+    text_.clear();
+    holes_.clear();
+}
+
+void NewsBody::add(const News& news)
+{
+    text_.append(text_.empty() ? kNewsHead : std::string_view(","))
+        .append("\"");
+    holes_.push_back(static_cast<std::uint32_t>(text_.size()));
+    text_.append("-").append(news.messageId).append("\":").append(news.before);
+    holes_.push_back(static_cast<std::uint32_t>(text_.size()));
+    text_.append(news.after);
+}
+
+void NewsBody::finish()
+{
+    text_.append(kNewsTail);
 }
 
 void NewsFrame::separate()

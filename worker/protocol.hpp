@@ -96,13 +96,23 @@ void appendUser(std::string& out, std::string_view user, bool number);
 [[nodiscard]] std::string errorFrame(std::string_view sendId,
                                      std::string_view reason);
 
-// A 236 with one message for many: the body with two holes, the sequence
-// number in decimal and receive_user_id in JSON.
-struct NewsBody {
-    std::string text;
-    std::uint32_t holes[2];
+// A 236 with the same messages for many sessions: the body with two holes for
+// each message, its sequence number in decimal and receive_user_id in JSON.
+class NewsBody {
+  public:
+    void clear();
+    void add(const News& news);
+    void finish();  // then the body is complete
+    [[nodiscard]] const std::string& text() const { return text_; }
+    [[nodiscard]] const std::vector<std::uint32_t>& holes() const
+    {
+        return holes_;
+    }
+
+  private:
+    std::string text_;
+    std::vector<std::uint32_t> holes_;
 };
-void makeNewsBody(const News& news, NewsBody& body);
 
 // A 236 with several messages for one session.
 class NewsFrame {

@@ -225,7 +225,7 @@ void RedisNode::onEntries(const redisReply* reply)
 
 void RedisNode::onEntry(const redisReply* fields)
 {
-    auto news = std::make_shared<News>();
+    std::shared_ptr<News> news;
     Doorbell doorbell;
     bool whole = true;
 
@@ -238,10 +238,12 @@ void RedisNode::onEntry(const redisReply* fields)
             whole = number == count_ + 1;
             count_ = number;
         } else if (name == "m") {
+            news = std::make_shared<News>();
             news->messageId = value;
-        } else if (name == "b") {
+            doorbell.news.push_back(news);
+        } else if (name == "b" && news) {
             news->before = value;
-        } else if (name == "a") {
+        } else if (name == "a" && news) {
             news->after = value;
         } else if (name == "r" && !parseRecipients(value, doorbell)) {
             log::warn("redis stream: an entry of unknown form");
@@ -254,8 +256,7 @@ void RedisNode::onEntry(const redisReply* fields)
         missed_ = true;
     }
 
-    ++stats_.doorbells;
-    doorbell.news = std::move(news);
+    stats_.doorbells += doorbell.news.size();
     events_.doorbell(doorbell);
 }
 

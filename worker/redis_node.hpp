@@ -32,7 +32,7 @@ class RedisNode {
     };
 
     struct Stats {
-        std::uint64_t doorbells = 0;  // read from the stream
+        std::uint64_t doorbells = 0;  // messages read from the stream
         std::uint64_t gaps = 0;
         std::uint64_t lapses = 0;  // the lease had run out
     };

@@ -1,16 +1,17 @@
-// Stores messages in inboxes, with scripts/store.lua.
+// Storing messages in Redis: in the order of each chat, a group at a time.
 //
-// Storing is one script call per batch of recipients: all-or-nothing for the
-// batch, and remembered together with what it wrote, so that a send that is
-// repeated after a failure continues where the first attempt ended. Which
-// recipient belongs to which batch follows from a hash of its name.
+// A chat has one group on its way; what comes meanwhile waits and goes as the
+// next group, with one script call per batch of recipients. A message to an
+// idle chat goes at once. A group has one list of recipients, and never the
+// same send twice.
 //
-// A sender has one request on its way at a time; the next one is sent before
-// the answer of the one before is handed on, so Redis does not wait for us.
+// A batch is stored as a whole or not at all, and remembered for each message
+// together with what was written, so that a send that is repeated after a
+// failure continues where the first attempt ended. Which recipient belongs to
+// which batch follows from a hash of its name and the number of batches.
 //
 // A request may wait for a lost Redis until its time-out, and one that was on
-// its way when the connection broke is made again: a restart or a failover
-// that is quicker than that is not seen by anybody.
+// its way when the connection broke is made again.
 
 #pragma once
 
@@ -20,7 +21,9 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "inbox.hpp"
@@ -32,62 +35,103 @@ namespace chat {
 
 class RedisStore {
   public:
-    // ring: a message is stored for these recipients; sequence 0: not for
-    // this one. Comes after the callback of the request.
+    struct Events {
+        std::function<bool()> listening;  // is a doorbell of any use
+        std::function<void(const Doorbell&)> doorbell;
+    };
+
+    // options and connection must outlive this.
     RedisStore(uv_loop_t* loop, RedisConnection& connection,
-               const InboxOptions& options, std::function<void(Doorbell)> ring);
+               const InboxOptions& options, Events events);
 
     void store(StoreRequest request, Inbox::StoreCallback callback);
 
-    // Sends what has waited for the connection.
+    // To be called for each new connection: sends what has waited for it.
     void connectionReady();
 
     // Requests without an answer.
     [[nodiscard]] std::size_t waiting() const { return requests_; }
 
   private:
+    struct Job {
+        StoreRequest request;
+        Inbox::StoreCallback callback;
+        std::string marker;
+        std::uint64_t deadline;  // ms: until then it is made again
+        std::size_t split = 0;   // batches of an earlier attempt, 0: unknown
+        bool told = false;       // its marker says so
+        bool alone = false;      // goes in a group of its own
+        std::vector<Doorbell> bells;  // of what a shared attempt has stored
+    };
+    using JobPointer = std::unique_ptr<Job>;
+
     // Recipients of one script call, as indexes; JSON numbers come first.
     struct Batch {
         std::vector<std::uint32_t> recipients;
         std::size_t numbers = 0;
+        std::uint64_t stored = 0;  // bit k: message k was stored by this call
     };
 
-    struct Job {
-        StoreRequest request;
-        Inbox::StoreCallback callback;
+    struct Group {
+        std::string chat;
+        std::vector<JobPointer> jobs;
         std::vector<Batch> batches;
-        std::vector<std::uint64_t> sequences;  // per recipient, 0: not stored
+        // By recipient: the number of the first message that was stored.
+        std::vector<std::uint64_t> sequences;
+        std::size_t sent = 0;  // batches
         std::size_t unanswered = 0;
-        std::size_t storedBefore = 0;  // batches
-        std::size_t split = 0;  // of an earlier attempt, 0: follow that one
-        unsigned attempts = 0;
-        std::uint64_t deadline = 0;  // ms: until then it is made again
+        bool sending = false;
         bool disconnected = false;
+        std::size_t splitJob = 0;  // has been split before, into
+        std::size_t split = 0;     // so many; 0: none has
         StoreResult result{StoreStatus::Stored, {}};
-    };
-    using JobPointer = std::shared_ptr<Job>;
 
-    void begin(const JobPointer& job);
-    void split(Job& job, std::size_t batches) const;
-    void sendBatch(const JobPointer& job, std::size_t index);
-    void fillBatch(RedisCommand& command, const Job& job,
+        [[nodiscard]] const std::vector<Member>& recipients() const
+        {
+            return jobs.front()->request.recipients->list;
+        }
+        [[nodiscard]] bool stopped() const
+        {
+            return split != 0 || result.status != StoreStatus::Stored;
+        }
+    };
+    using GroupPointer = std::shared_ptr<Group>;
+
+    struct Queue {
+        std::deque<JobPointer> waiting;
+        bool busy = false;    // a group is on its way
+        bool parked = false;  // in parked_
+    };
+
+    void start(const std::string& chat);
+    std::vector<JobPointer> takeGroup(Queue& queue);
+    void split(Group& group) const;
+    void send(const GroupPointer& group);
+    void sendBatch(const GroupPointer& group, std::size_t index);
+    void fillBatch(RedisCommand& command, const Group& group,
                    std::size_t index) const;
-    void onBatch(const JobPointer& job, std::size_t index,
-                 const redisReply* reply, const std::string& error);
-    void finish(const JobPointer& job);
-    void nextOf(const std::string& sender);
+    void onBatch(Group& group, std::size_t index, const redisReply* reply,
+                 const std::string& error);
+    void finish(Group& group);
+    void putBack(Group& group, Queue& queue) const;
+    static void keepBell(Group& group, std::size_t k);
+    void answer(Group& group);
+    void ring(const Group& group);
     void expire();
-    void ring(Job& job);
 
     RedisConnection& connection_;
     const InboxOptions& options_;
-    std::size_t batch_;
-    std::function<void(Doorbell)> ring_;
+    std::size_t batch_;  // most recipients of one call
+    Events events_;
     RedisScript script_;
     UvTimers timers_;
     std::unique_ptr<Timer> timer_;  // while requests wait for Redis
-    std::unordered_map<std::string, std::deque<JobPointer>> senders_;
-    std::size_t requests_ = 0;  // in senders_
+    std::unordered_map<std::string, Queue> chats_;
+    // What is on its way. The same send to another chat waits for it: whether
+    // it is stored already must not change under way.
+    std::unordered_set<std::string_view> markers_;
+    std::vector<std::string> parked_;  // chats whose next one waits for that
+    std::size_t requests_ = 0;         // in chats_ and their groups
 };
 
 }  // namespace chat

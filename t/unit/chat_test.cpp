@@ -367,6 +367,40 @@ START_TEST(order_of_a_sender_in_a_chat_survives_slow_look_ups)
 }
 END_TEST
 
+START_TEST(messages_stored_together_are_answered_before_they_go_out)
+{
+    World w;
+    w.attach(1, "1");
+    w.attach(3, "u3");
+    w.say(1, World::message("warm"));
+    w.link.take();
+    w.inbox.hold(true);
+    w.say(1, World::message("a"));
+    w.say(3, World::message("b"));
+    w.say(1, World::message("a"));  // again
+    w.say(1, World::message("c"));
+    w.inbox.hold(false);
+    const auto got = w.link.take();
+    ck_assert_int_eq(w.link.fanouts, 1);
+    ck_assert_uint_eq(got.size(), 6);
+    const char* answers[] = {"a", "b", "a", "c"};
+    for (std::size_t i = 0; i < 4; ++i) {
+        ck_assert(got[i].text == sent(answers[i]));
+    }
+    for (std::size_t i = 4; i < 6; ++i) {
+        const auto& text = got[i].text;
+        const auto a = text.find("\"send_id\":\"a\"");
+        const auto b = text.find("\"send_id\":\"b\"");
+        const auto c = text.find("\"send_id\":\"c\"");
+        ck_assert(a < b && b < c && c != std::string::npos);
+        ck_assert(text.find("\"send_id\":\"a\"", a + 1) == std::string::npos);
+    }
+    ck_assert_uint_eq(w.inbox.data().boxes["2"].entries.size(), 4);
+    ck_assert_uint_eq(w.counters.duplicates, 1);
+    ck_assert_uint_eq(w.receipts->pending(), 0);
+}
+END_TEST
+
 START_TEST(the_sender_may_go_before_the_answer)
 {
     World w;
@@ -575,6 +609,8 @@ int main()
     tcase_add_test(sending, a_message_of_an_unknown_session_is_done);
     tcase_add_test(sending, receipts_wait_for_the_answer);
     tcase_add_test(sending, order_of_a_sender_in_a_chat_survives_slow_look_ups);
+    tcase_add_test(sending,
+                   messages_stored_together_are_answered_before_they_go_out);
     tcase_add_test(sending, the_sender_may_go_before_the_answer);
     tcase_add_test(sending, the_relay_may_go_before_the_answer);
     tcase_add_test(sending, sends_in_flight_are_bounded_per_session);

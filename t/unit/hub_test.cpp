@@ -104,11 +104,15 @@ class ScriptedInbox : public chat::Inbox {
         return last;
     }
 
-    void ring(const std::vector<std::string>& users, std::uint64_t sequence)
+    // messages: so many in one group, from this number on.
+    void ring(const std::vector<std::string>& users, std::uint64_t sequence,
+              std::size_t messages = 1)
     {
         chat::Doorbell doorbell;
-        doorbell.news = std::make_shared<News>(
-            News{"m" + std::to_string(sequence), "{\"r\":", "}"});
+        for (std::size_t k = 0; k < messages; ++k) {
+            doorbell.news.push_back(std::make_shared<News>(
+                News{"m" + std::to_string(sequence + k), "{\"r\":", "}"}));
+        }
         for (const auto& user : users) {
             doorbell.recipients.push_back({user, false});
             doorbell.sequences.push_back(sequence);
@@ -252,6 +256,104 @@ START_TEST(a_message_that_was_delivered_is_skipped)
 }
 END_TEST
 
+START_TEST(a_group_is_one_message_with_all_keys)
+{
+    Fixture f;
+    f.attachLive(1, "a");
+    f.attachLive(2, "b");
+    f.attachLive(3, "b");
+    f.inbox.ring({"a", "absent", "b"}, kFirst + 1, 3);
+    const auto got = f.link.take();
+    ck_assert_int_eq(f.link.fanouts, 1);
+    ck_assert_uint_eq(got.size(), 3);
+    ck_assert_uint_eq(got[0].mark, kFirst + 3);
+    ck_assert(got[0].text ==
+              "{\"code\":236,\"msg\":\"接收到新消息\",\"data\":{"
+              "\"1001-m1001\":{\"r\":\"a\"},\"1002-m1002\":{\"r\":\"a\"},"
+              "\"1003-m1003\":{\"r\":\"a\"}}}");
+    ck_assert(got[2].text == got[1].text);
+    ck_assert_uint_eq(f.counters.deliveredLive, 9);
+    f.inbox.ring({"a"}, kFirst + 4);
+    expectNumbers(f.numbers(1), {kFirst + 4});
+}
+END_TEST
+
+START_TEST(who_has_a_part_of_a_group_gets_the_rest)
+{
+    Fixture f;
+    f.attachLive(1, "a");
+    f.attachLive(2, "a");
+    f.hub.find({1, 2})->mark = kFirst + 2;
+    f.inbox.ring({"a"}, kFirst + 1, 4);
+    const auto got = f.link.take();
+    ck_assert_uint_eq(got.size(), 2);
+    Numbers one;
+    Numbers two;
+    Fixture::numbersOf(got[0].text, one);
+    Fixture::numbersOf(got[1].text, two);
+    expectNumbers(one, range(kFirst + 1, kFirst + 4));
+    expectNumbers(two, range(kFirst + 3, kFirst + 4));
+    ck_assert_uint_eq(f.hub.heldBytes(), 0);
+    f.inbox.ring({"a"}, kFirst + 2, 3);
+    ck_assert(f.link.take().empty());
+}
+END_TEST
+
+START_TEST(groups_in_the_wrong_order_are_put_in_order)
+{
+    Fixture f;
+    f.attachLive(1, "a");
+    f.inbox.ring({"a"}, kFirst + 4, 2);
+    ck_assert(f.link.take().empty());
+    f.inbox.ring({"a"}, kFirst + 1, 3);
+    expectNumbers(f.numbers(1), range(kFirst + 1, kFirst + 5));
+    ck_assert_uint_eq(f.lastMark, kFirst + 5);
+    f.timers.advance(10000);
+    ck_assert(f.inbox.listed.empty());
+    ck_assert_uint_eq(f.hub.heldBytes(), 0);
+}
+END_TEST
+
+START_TEST(a_group_is_split_into_pages)
+{
+    Fixture f;
+    f.settings.replayMessages = 2;
+    f.attachLive(1, "a");
+    f.inbox.ring({"a"}, kFirst + 1, 5);
+    const auto got = f.link.take();
+    ck_assert_int_eq(f.link.fanouts, 3);
+    Numbers all;
+    for (const Got& one : got) {
+        Fixture::numbersOf(one.text, all);
+    }
+    expectNumbers(all, range(kFirst + 1, kFirst + 5));
+    f.settings.replayMessages = 1000;
+    f.settings.replayBytes = 1;
+    f.inbox.ring({"a"}, kFirst + 6, 4);
+    ck_assert_uint_eq(f.link.take().size(), 4);
+    f.settings.replayBytes = 1U << 20;
+    f.inbox.ring({"a"}, kFirst + 10, 300);  // more than a FANOUT has holes for
+    expectNumbers(f.numbers(1), range(kFirst + 10, kFirst + 309));
+    ck_assert_int_eq(f.link.fanouts, 3);
+}
+END_TEST
+
+START_TEST(a_group_that_nginx_does_not_take_comes_singly)
+{
+    Fixture f;
+    f.attachLive(1, "a");
+    f.attachLive(2, "b");
+    f.link.payloadBound = 160;
+    f.inbox.ring({"a", "b"}, kFirst + 1, 4);
+    const auto got = f.link.take();
+    ck_assert_int_eq(f.link.fanouts, 0);
+    ck_assert_uint_eq(got.size(), 8);
+    ck_assert_uint_eq(got[3].mark, kFirst + 4);
+    ck_assert_uint_eq(f.counters.undeliverable, 0);
+    ck_assert_uint_eq(f.counters.deliveredLive, 8);
+}
+END_TEST
+
 START_TEST(a_number_of_zero_was_not_stored)
 {
     Fixture f;
@@ -356,6 +458,22 @@ START_TEST(messages_that_come_during_a_replay_follow_it_once)
     expectNumbers(f.numbers(1), {kFirst + 3});
     ck_assert(f.inbox.waiting.empty());
     ck_assert_uint_eq(f.hub.heldBytes(), 0);
+}
+END_TEST
+
+START_TEST(a_group_that_comes_during_a_replay_follows_it)
+{
+    Fixture f;
+    f.inbox.put("a");
+    f.inbox.slow = true;
+    f.attach(1, "a");
+    f.inbox.answerOne();
+    f.inbox.ring({"a"}, kFirst + 1, 3);
+    ck_assert(f.link.take().empty());
+    f.inbox.answerOne();
+    expectNumbers(f.numbers(1), range(kFirst, kFirst + 3));
+    f.inbox.ring({"a"}, kFirst + 4, 2);
+    expectNumbers(f.numbers(1), range(kFirst + 4, kFirst + 5));
 }
 END_TEST
 
@@ -756,6 +874,11 @@ int main()
     TCase* live = tcase_create("live");
     tcase_add_test(live, one_doorbell_is_one_frame_per_link);
     tcase_add_test(live, a_message_that_was_delivered_is_skipped);
+    tcase_add_test(live, a_group_is_one_message_with_all_keys);
+    tcase_add_test(live, who_has_a_part_of_a_group_gets_the_rest);
+    tcase_add_test(live, groups_in_the_wrong_order_are_put_in_order);
+    tcase_add_test(live, a_group_is_split_into_pages);
+    tcase_add_test(live, a_group_that_nginx_does_not_take_comes_singly);
     tcase_add_test(live, a_number_of_zero_was_not_stored);
     tcase_add_test(live, doorbells_in_the_wrong_order_are_put_in_order);
     tcase_add_test(live, a_gap_that_is_not_filled_is_read_from_the_inbox);
@@ -767,6 +890,7 @@ int main()
     TCase* replay = tcase_create("replay");
     tcase_add_test(replay, what_waited_comes_first_then_the_live_ones);
     tcase_add_test(replay, messages_that_come_during_a_replay_follow_it_once);
+    tcase_add_test(replay, a_group_that_comes_during_a_replay_follows_it);
     tcase_add_test(replay, another_session_may_be_faster_to_acknowledge);
     tcase_add_test(replay, acknowledged_between_list_and_doorbell_all_the_same);
     tcase_add_test(replay, a_large_inbox_comes_in_pages_as_nginx_writes);

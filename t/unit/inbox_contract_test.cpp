@@ -36,7 +36,9 @@ class ContractWorld : public World {
             data->maxMessages = kLimit;
 
             for (auto& node : nodes) {
-                node.inbox = std::make_unique<InboxMemory>(data);
+                auto inbox = std::make_unique<InboxMemory>(data);
+                memory.push_back(inbox.get());
+                node.inbox = std::move(inbox);
                 node.listen();
             }
 
@@ -57,7 +59,28 @@ class ContractWorld : public World {
         ck_assert(loop.until(
             [&] { return nodes[0].resyncs > 0 && nodes[1].resyncs > 0; }));
     }
+
+    // From here to release() requests become groups, as they do while Redis
+    // is busy with the one before.
+    void gather()
+    {
+        for (auto* inbox : memory) {
+            inbox->hold(true);
+        }
+    }
+
+    void release() override
+    {
+        for (auto* inbox : memory) {
+            inbox->hold(false);
+        }
+    }
+
+    std::vector<InboxMemory*> memory;
 };
+
+using Statuses = std::vector<StoreStatus>;
+constexpr auto kStored = StoreStatus::Stored;
 
 void checkStatus(const StoreResult& result, StoreStatus status)
 {
@@ -197,16 +220,17 @@ START_TEST(theCallbackComesBeforeTheDoorbell)
     auto& node = world.nodes[0];
     world.inbox().arrive("1");
     bool answered = false;
-    world.inbox().store({"9", "1", makeNews("a"), makeMembers({"1", "2"})},
-                        [&](const StoreResult&) {
-                            ck_assert_uint_eq(node.bells.size(), 0);
-                            answered = true;
-                        });
+    world.inbox().store(
+        {"21", "9", "1", makeNews("a"), makeMembers({"1", "2"})},
+        [&](const StoreResult&) {
+            ck_assert_uint_eq(node.bells.size(), 0);
+            answered = true;
+        });
     ck_assert(world.loop.until([&] { return !node.bells.empty(); }));
     ck_assert(answered);
     ck_assert(node.rung("1") ==
               std::vector<std::uint64_t>({world.list("1").last}));
-    ck_assert_str_eq(node.bells[0].news->messageId.c_str(), "a");
+    ck_assert_str_eq(node.bells[0].news[0]->messageId.c_str(), "a");
 }
 END_TEST
 
@@ -219,12 +243,12 @@ START_TEST(requestsOfOneSenderStayInOrder)
 
     for (int i = 0; i < 5; ++i) {
         ids.push_back("m" + std::to_string(i));
-        world.inbox().store(
-            {"9", std::to_string(i), makeNews(ids.back()), makeMembers({"1"})},
-            [&answers, i](const StoreResult& result) {
-                checkStatus(result, StoreStatus::Stored);
-                answers.push_back(i);
-            });
+        world.inbox().store({"21", "9", std::to_string(i), makeNews(ids.back()),
+                             makeMembers({"1"})},
+                            [&answers, i](const StoreResult& result) {
+                                checkStatus(result, StoreStatus::Stored);
+                                answers.push_back(i);
+                            });
     }
 
     auto& bells = world.nodes[0].bells;
@@ -233,8 +257,146 @@ START_TEST(requestsOfOneSenderStayInOrder)
     ck_assert(world.ids("1") == ids);
 
     for (std::size_t i = 0; i < 5; ++i) {
-        ck_assert_str_eq(bells[i].news->messageId.c_str(), ids[i].c_str());
+        ck_assert_str_eq(bells[i].news[0]->messageId.c_str(), ids[i].c_str());
     }
+}
+END_TEST
+
+START_TEST(aGroupKeepsTheOrderOfItsChat)
+{
+    ContractWorld world(_i);
+    const auto members = makeMembers({"1", "2"});
+    world.inbox().arrive("1");
+    world.inbox(1).arrive("2");
+    world.store("9", "warm", "warm", makeMembers({"3"}), 1);
+    world.nodes[1].bells.clear();
+    world.gather();
+    const auto statuses = world.storeAll({makeRequest("9", "1", "a", members),
+                                          makeRequest("9", "2", "b", members),
+                                          makeRequest("8", "1", "c", members),
+                                          makeRequest("9", "3", "d", members)});
+    ck_assert(statuses == Statuses(4, kStored));
+    const std::vector<std::string> ids = {"a", "b", "c", "d"};
+    ck_assert(world.ids("1") == ids);
+    ck_assert(world.ids("2") == ids);
+
+    // Both nodes hear of each message once and in order, in few doorbells.
+    for (std::size_t n = 0; n < 2; ++n) {
+        auto& node = world.nodes[n];
+        const auto user = std::to_string(n + 1);
+        ck_assert(
+            world.loop.until([&] { return node.rung(user).size() >= 4; }));
+        const auto last = world.list(user).last;
+        ck_assert(node.rung(user) == std::vector<std::uint64_t>(
+                                         {last - 3, last - 2, last - 1, last}));
+        std::vector<std::string> heard;
+
+        for (const auto& bell : node.bells) {
+            for (const auto& news : bell.news) {
+                heard.push_back(news->messageId);
+                ck_assert(news->before == makeNews(heard.back())->before);
+                ck_assert(news->after == "}");
+            }
+        }
+
+        ck_assert(heard == ids);
+        ck_assert_uint_le(node.bells.size(), 2);
+    }
+}
+END_TEST
+
+START_TEST(aSendThatIsRepeatedWithinAGroupIsStoredOnce)
+{
+    ContractWorld world(_i);
+    const auto members = makeMembers({"1", "2"});
+    world.inbox().arrive("1");
+    world.store("9", "0", "old", members);
+    world.gather();
+    const auto statuses = world.storeAll({makeRequest("9", "1", "a", members),
+                                          makeRequest("9", "2", "b", members),
+                                          makeRequest("9", "2", "x", members),
+                                          makeRequest("9", "0", "x", members),
+                                          makeRequest("9", "1", "x", members),
+                                          makeRequest("9", "3", "c", members)});
+    constexpr auto kAgain = StoreStatus::Duplicate;
+    ck_assert(statuses ==
+              Statuses({kStored, kStored, kAgain, kAgain, kAgain, kStored}));
+    const std::vector<std::string> ids = {"old", "a", "b", "c"};
+    ck_assert(world.ids("1") == ids);
+    ck_assert(world.ids("2") == ids);
+    ck_assert(
+        world.loop.until([&] { return world.nodes[0].rung("1").size() == 4; }));
+    const auto rung = world.nodes[0].rung("1");
+    ck_assert_uint_eq(rung[3] - rung[0], 3);
+}
+END_TEST
+
+START_TEST(theSameSendToTwoChatsIsOne)
+{
+    ContractWorld world(_i);
+    const auto members = makeMembers({"1", "2"});
+    std::vector<StoreRequest> requests;
+
+    for (const char* id : {"a", "b", "c"}) {
+        for (const char* chat : {"21", "22", "23"}) {
+            requests.push_back(makeRequest("9", id, id, members, chat));
+        }
+    }
+
+    const auto statuses = world.storeAll(std::move(requests));
+    ck_assert_int_eq(std::count(statuses.begin(), statuses.end(), kStored), 3);
+    auto ids = world.ids("1");
+    std::sort(ids.begin(), ids.end());
+    ck_assert(ids == std::vector<std::string>({"a", "b", "c"}));
+}
+END_TEST
+
+START_TEST(aGroupFillsAnInboxUpToItsLimit)
+{
+    ContractWorld world(_i);
+    const auto members = makeMembers({"1", "2"});
+    world.inbox().arrive("2");
+    world.store("9", "0", "0", makeMembers({"1"}));
+    std::vector<StoreRequest> requests;
+
+    for (int i = 1; i <= 7; ++i) {
+        const auto id = std::to_string(i);
+        requests.push_back(makeRequest("9", id, id, members));
+    }
+
+    world.gather();
+    const auto statuses = world.storeAll(std::move(requests));
+    constexpr auto kFull = StoreStatus::Full;
+    ck_assert(statuses == Statuses({kStored, kStored, kStored, kStored, kFull,
+                                    kFull, kFull}));
+    const std::vector<std::string> ids = {"1", "2", "3", "4"};
+    ck_assert(world.ids("2") == ids);
+    ck_assert_uint_eq(world.ids("1").size(), kLimit);
+    ck_assert_uint_eq(world.nodes[0].rung("2").size(), 4);
+}
+END_TEST
+
+START_TEST(aListOfRecipientsThatChangesKeepsTheOrder)
+{
+    ContractWorld world(_i);
+    world.inbox().arrive("1");
+    std::vector<StoreRequest> requests;
+    std::vector<std::string> ids;
+
+    for (int i = 0; i < 5; ++i) {
+        const auto id = std::to_string(i);
+        ids.push_back(id);
+        requests.push_back(
+            makeRequest("9", id, id, makeMembers({"1", "m" + id})));
+    }
+
+    world.gather();
+    ck_assert(world.storeAll(std::move(requests)) == Statuses(5, kStored));
+    ck_assert(world.ids("1") == ids);
+    ck_assert(world.ids("m3") == std::vector<std::string>({"3"}));
+    const auto rung = world.nodes[0].rung("1");
+    ck_assert_uint_eq(rung.size(), 5);
+    ck_assert(std::is_sorted(rung.begin(), rung.end()));
 }
 END_TEST
 
@@ -257,9 +419,9 @@ START_TEST(otherNodesAreRungForTheUsersTheyHold)
     ck_assert(world.loop.until([&] { return other.rung("2").size() == 1; }));
 
     const auto& bell = other.bells.back();
-    ck_assert_str_eq(bell.news->messageId.c_str(), "a");
-    ck_assert(bell.news->before == makeNews("a")->before);
-    ck_assert(bell.news->after == makeNews("a")->after);
+    ck_assert_str_eq(bell.news[0]->messageId.c_str(), "a");
+    ck_assert(bell.news[0]->before == makeNews("a")->before);
+    ck_assert(bell.news[0]->after == makeNews("a")->after);
     ck_assert_uint_eq(bell.recipients.size(), 2);
     ck_assert(bell.recipients[0].isNumber);
     ck_assert(!bell.recipients[1].isNumber);
@@ -304,6 +466,11 @@ int main()
                           acknowledgingDeletesOnlyFromTheOwnInbox,
                           theCallbackComesBeforeTheDoorbell,
                           requestsOfOneSenderStayInOrder,
+                          aGroupKeepsTheOrderOfItsChat,
+                          aSendThatIsRepeatedWithinAGroupIsStoredOnce,
+                          theSameSendToTwoChatsIsOne,
+                          aGroupFillsAnInboxUpToItsLimit,
+                          aListOfRecipientsThatChangesKeepsTheOrder,
                           otherNodesAreRungForTheUsersTheyHold,
                           doorbellsFromTwoNodesLeaveNoGap};
 

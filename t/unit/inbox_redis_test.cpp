@@ -30,7 +30,7 @@ InboxOptions makeOptions(const std::string& id)
 {
     InboxOptions options;
     options.redis.path = redis->socket();
-    options.redis.timeout = 1500ms;
+    options.redis.timeout = 300ms;
     options.node = {id, 600ms};
     return options;
 }
@@ -131,6 +131,74 @@ START_TEST(aRetryKeepsTheSplitOfTheFirstAttempt)
 }
 END_TEST
 
+START_TEST(aGroupThatWasStoredInPartIsCompleted)
+{
+    auto options = makeOptions("a");
+    options.batch = 10;
+    options.maxInboxMessages = 3;
+    RedisWorld world(options);
+    world.inbox().arrive("u0");
+    const auto members = makeMembers(names(35));
+    world.store("9", "1", "1", makeMembers({"u7"}));
+    world.store("9", "2", "2", makeMembers({"u7"}));
+    const auto send = [&] {
+        return world.storeAll({makeRequest("9", "w", "w", makeMembers({"z"})),
+                               makeRequest("9", "x", "x", members),
+                               makeRequest("9", "y", "y", members),
+                               makeRequest("8", "z", "z", members)});
+    };
+    const auto full = StoreStatus::Full;
+    const auto stored = StoreStatus::Stored;
+    const auto again = StoreStatus::Duplicate;
+    ck_assert(send() == std::vector({stored, stored, full, full}));
+    world.acknowledge("u7", world.list("u7").keys);
+    ck_assert(send() == std::vector({again, again, stored, stored}));
+    ck_assert(send() == std::vector({again, again, again, again}));
+
+    for (const auto& user : names(35)) {
+        const auto wanted = user == "u7"
+                                ? std::vector<std::string>({"y", "z"})
+                                : std::vector<std::string>({"x", "y", "z"});
+        ck_assert_msg(world.ids(user) == wanted, "%s", user.c_str());
+    }
+
+    const auto rung = world.nodes[0].rung("u0");
+    ck_assert_uint_eq(rung.size(), 3);
+    ck_assert_uint_eq(rung[2], world.list("u0").last);
+}
+END_TEST
+
+START_TEST(aCallIsBoundedInBytes)
+{
+    RedisWorld world;
+    world.inbox().arrive("u0");
+    auto news = std::make_shared<News>();
+    *news = {"big", "{\"x\":\"" + std::string(60000, 'x') + "\",\"r\":", "}"};
+    const auto members = makeMembers(names(200));
+    std::optional<StoreStatus> status;
+    world.inbox().store({"21", "9", "1", news, members},
+                        [&](const StoreResult& r) { status = r.status; });
+    ck_assert(world.loop.until([&] { return status.has_value(); }));
+    ck_assert(*status == StoreStatus::Stored);
+    ck_assert(redis->ask({"GET", "chat:sent:1:9:1"}).starts_with("12:1"));
+    ck_assert_uint_eq(world.nodes[0].bells.size(), 1);
+
+    for (const auto& user : names(200)) {
+        ck_assert_uint_eq(world.list(user).keys.size(), 1);
+    }
+}
+END_TEST
+
+START_TEST(aSenderMayHaveAColonInItsName)
+{
+    RedisWorld world;
+    const auto members = makeMembers({"1"});
+    checkStatus(world.store("a:1", "2", "a", members), StoreStatus::Stored);
+    checkStatus(world.store("a", "1:2", "b", members), StoreStatus::Stored);
+    ck_assert_uint_eq(world.list("1").keys.size(), 2);
+}
+END_TEST
+
 START_TEST(keysHaveALife)
 {
     auto options = makeOptions("a");
@@ -154,12 +222,20 @@ END_TEST
 START_TEST(aLostCounterNeverRepeatsANumber)
 {
     RedisWorld world;
+    const auto counter = "chat:seq:{" + kFirst + "}";
     world.store("9", "1", "a", makeMembers({"1"}));
-    const auto before = world.list("1").last;
-    redis->ask({"DEL", "chat:seq:{" + kFirst + "}"});
+    const auto first = world.list("1").last;
+    redis->ask({"DEL", counter});
     world.store("9", "2", "b", makeMembers({"1"}));
-    ck_assert_uint_gt(world.list("1").last, before);
-    ck_assert(world.ids("1") == std::vector<std::string>({"a", "b"}));
+    const auto second = world.list("1").last;
+    ck_assert_uint_gt(second, first);
+
+    // A key of another type is no counter.
+    redis->ask({"DEL", counter});
+    redis->ask({"LPUSH", counter, "a list"});
+    world.store("9", "3", "c", makeMembers({"1"}));
+    ck_assert_uint_gt(world.list("1").last, second);
+    ck_assert(world.ids("1") == std::vector<std::string>({"a", "b", "c"}));
 }
 END_TEST
 
@@ -173,7 +249,7 @@ START_TEST(scriptsComeBackAfterScriptFlush)
     for (int i = 0; i < 4; ++i) {
         ids.push_back(std::to_string(i));
         world.inbox().store(
-            {"9", ids.back(), makeNews(ids.back()), makeMembers({"1"})},
+            {"21", "9", ids.back(), makeNews(ids.back()), makeMembers({"1"})},
             [&](const StoreResult& result) {
                 checkStatus(result, StoreStatus::Stored);
                 ++answers;
@@ -197,19 +273,13 @@ START_TEST(anUnwritableInboxLeavesNoTrace)
         world.store("9", "0", "0", makeMembers({"0"}));
         const auto last = world.list("0").last;
 
-        for (const auto* key :
-             {"WaitSendNews_1", "chat:seq:{WaitSendNews_1}"}) {
-            redis->ask({"DEL", key});
-            redis->ask({"LPUSH", key, "a list"});
+        redis->ask({"LPUSH", kFirst, "a list"});
 
-            for (const char* id : {"1", "2", "3"}) {
-                checkStatus(world.store("9", id, id, members),
-                            StoreStatus::Failed);
-            }
-
-            redis->ask({"DEL", key});
+        for (const char* id : {"1", "2", "3"}) {
+            checkStatus(world.store("9", id, id, members), StoreStatus::Failed);
         }
 
+        redis->ask({"DEL", kFirst});
         ck_assert(world.ids("0") == std::vector<std::string>({"0"}));
         ck_assert_uint_eq(world.list("0").last, last);
         checkStatus(world.store("9", "1", "1", members), StoreStatus::Stored);
@@ -293,9 +363,7 @@ END_TEST
 
 START_TEST(aStoppedServerCostsTheTimeoutAndNoMore)
 {
-    auto options = makeOptions("a");
-    options.redis.timeout = 300ms;
-    RedisWorld world(options);
+    RedisWorld world;
     const auto members = makeMembers({"1"});
     redis->pause();
     const auto start = uv_hrtime();
@@ -358,7 +426,7 @@ START_TEST(aQuickRestartIsNotSeenBySenders)
     const auto send = [&] {
         ids.push_back(std::to_string(ids.size()));
         world.inbox().store(
-            {"9", ids.back(), makeNews(ids.back()), members},
+            {"21", "9", ids.back(), makeNews(ids.back()), members},
             [&](const StoreResult& r) { answers.push_back(r.status); });
     };
 
@@ -399,9 +467,11 @@ START_TEST(aReplyCutAnywhereLosesNothingAndRepeatsNothing)
         int answers = 0;
         proxy.cutAfter(bytes);
         world.inbox().store(
-            {"9", id, makeNews(id), members}, [&](const StoreResult& result) {
-                ck_assert(result.status == StoreStatus::Stored ||
-                          result.status == StoreStatus::Duplicate);
+            {"21", "9", id, makeNews(id), members},
+            [&](const StoreResult& result) {
+                ck_assert_msg(result.status == StoreStatus::Stored ||
+                                  result.status == StoreStatus::Duplicate,
+                              "%d bytes: %s", bytes, result.reason.c_str());
                 ++answers;
             });
         world.inbox().list("1", 0, [&](const Snapshot&) { ++answers; });
@@ -482,8 +552,10 @@ START_TEST(presenceIsSaidAgainBeforeTheResync)
     redis->ask({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
     ck_assert(
         world.loop.until([&] { return world.nodes[0].resyncs > resyncs; }));
-    ck_assert(redis->ask({"ZRANGE", "chat:presence:{" + kFirst + "}", "0",
-                          "-1"}) == "a");
+    ck_assert_str_eq(
+        redis->ask({"ZRANGE", "chat:presence:{" + kFirst + "}", "0", "-1"})
+            .c_str(),
+        "a");
     ck_assert_int_eq(redis->number({"ZCARD", "chat:nodes"}), 1);
 
     world.inbox().leave("1");
@@ -595,7 +667,7 @@ START_TEST(aLostStreamConnectionMeansResync)
     world.store("9", "2", "b", makeMembers({"1"}));
     ck_assert(world.loop.until([&] {
         const auto& bells = world.nodes[1].bells;
-        return !bells.empty() && bells.back().news->messageId == "b";
+        return !bells.empty() && bells.back().news[0]->messageId == "b";
     }));
 }
 END_TEST
@@ -611,8 +683,10 @@ START_TEST(destructionWithCallsInFlightCallsNothing)
     world.inbox().list("1", 0, never);
     world.inbox().read("1", {"x"}, never);
     world.inbox().acknowledge("1", {"x"}, never);
-    world.inbox().store({"9", "1", makeNews("a"), makeMembers({"1"})}, never);
-    world.inbox().store({"9", "2", makeNews("b"), makeMembers({"1"})}, never);
+    world.inbox().store({"21", "9", "1", makeNews("a"), makeMembers({"1"})},
+                        never);
+    world.inbox().store({"21", "9", "2", makeNews("b"), makeMembers({"1"})},
+                        never);
     world.nodes[0].inbox.reset();
     world.loop.turnFor(50ms);
     redis->resume();
@@ -688,6 +762,9 @@ int main()
     tcase_add_checked_fixture(tests, startRedis, stopRedis);
     const TTest* all[] = {aMessageThatWasStoredInPartIsCompleted,
                           aRetryKeepsTheSplitOfTheFirstAttempt,
+                          aGroupThatWasStoredInPartIsCompleted,
+                          aCallIsBoundedInBytes,
+                          aSenderMayHaveAColonInItsName,
                           keysHaveALife,
                           aLostCounterNeverRepeatsANumber,
                           scriptsComeBackAfterScriptFlush,

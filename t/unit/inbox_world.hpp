@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +35,15 @@ inline std::shared_ptr<const Members> makeMembers(
     return members;
 }
 
+// A message to chat 21.
+inline StoreRequest makeRequest(
+    const std::string& sender, const std::string& sendId, const std::string& id,
+    const std::shared_ptr<const Members>& recipients,
+    const std::string& chat = "21")
+{
+    return {chat, sender, sendId, makeNews(id), recipients};
+}
+
 struct Node {
     std::unique_ptr<Inbox> inbox;
     std::vector<Doorbell> bells;
@@ -46,7 +56,7 @@ struct Node {
         inbox->onResync([this] { ++resyncs; });
     }
 
-    // What rang for a user, in order.
+    // What rang for a user, in order, one number for each message.
     [[nodiscard]] std::vector<std::uint64_t> rung(std::string_view user) const
     {
         std::vector<std::uint64_t> sequences;
@@ -54,7 +64,9 @@ struct Node {
         for (const auto& bell : bells) {
             for (std::size_t i = 0; i < bell.recipients.size(); ++i) {
                 if (bell.recipients[i].user == user && bell.sequences[i] != 0) {
-                    sequences.push_back(bell.sequences[i]);
+                    for (std::size_t k = 0; k < bell.news.size(); ++k) {
+                        sequences.push_back(bell.sequences[i] + k);
+                    }
                 }
             }
         }
@@ -69,7 +81,10 @@ class World {
     std::array<Node, 2> nodes;
     Loop loop;
 
-    ~World()
+    World() = default;
+    World(const World&) = delete;
+    World& operator=(const World&) = delete;
+    virtual ~World()
     {
         for (auto& node : nodes) {
             node.inbox.reset();
@@ -84,11 +99,39 @@ class World {
                       std::size_t node = 0)
     {
         std::optional<StoreResult> answer;
-        inbox(node).store({sender, sendId, makeNews(id), recipients},
+        inbox(node).store({"21", sender, sendId, makeNews(id), recipients},
                           [&](const StoreResult& r) { answer = r; });
         ck_assert(loop.until([&] { return answer.has_value(); }));
         return *answer;
     }
+
+    // All asked for at once; the answers in the order of the requests, which
+    // must be the order in which they come for each chat.
+    std::vector<StoreStatus> storeAll(std::vector<StoreRequest> requests,
+                                      std::size_t node = 0)
+    {
+        std::vector<StoreStatus> statuses(requests.size());
+        std::map<std::string, std::size_t> last;
+        std::size_t answers = 0;
+
+        for (std::size_t i = 0; i < requests.size(); ++i) {
+            const auto chat = requests[i].chat;
+            inbox(node).store(std::move(requests[i]),
+                              [&, i, chat](const StoreResult& result) {
+                                  ck_assert_uint_le(last[chat], i);
+                                  last[chat] = i;
+                                  statuses[i] = result.status;
+                                  ++answers;
+                              });
+        }
+
+        release();
+        ck_assert(loop.until([&] { return answers == statuses.size(); }));
+        return statuses;
+    }
+
+    // Lets go what was kept back, if the back end keeps anything back.
+    virtual void release() {}
 
     Snapshot list(std::string_view user, std::uint64_t after = 0)
     {

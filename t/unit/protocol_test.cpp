@@ -254,10 +254,11 @@ START_TEST(news_frame_for_many_has_two_holes)
 {
     const News news{"m1", "{\"receive_user_id\":", ",\"a\":1}"};
     protocol::NewsBody body;
-    protocol::makeNewsBody(news, body);
-    std::string filled = body.text;
-    filled.insert(body.holes[1], "\"u2\"");
-    filled.insert(body.holes[0], "1001");
+    body.add(news);
+    body.finish();
+    std::string filled = body.text();
+    filled.insert(body.holes()[1], "\"u2\"");
+    filled.insert(body.holes()[0], "1001");
     expectText(filled,
                "{\"code\":236,\"msg\":\"接收到新消息\",\"data\":{\"1001-m1\":"
                "{\"receive_user_id\":\"u2\",\"a\":1}}}");
