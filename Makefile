@@ -247,7 +247,7 @@ include t/bench/bench.mk
 # Style
 
 CXX_FILES := $(wildcard */*.[ch]pp */*/*.[ch]pp)
-TIDY := $(patsubst %,$(BUILD)/lint/%,$(filter %.cpp,$(CXX_FILES)))
+TIDY := $(patsubst %,$(BUILD)/lint/%,$(filter-out t/%,$(filter %.cpp,$(CXX_FILES))))
 SHELL_FILES := t/tools/install-packages client/demo/run .ci/run
 PYTHON_FILES := t/run-suites t/faults/report t/faults/mutations/run \
     $(wildcard t/*.py t/*/*.py t/*/*/*.py)
