@@ -55,7 +55,7 @@ goals := $(or $(MAKECMDGOALS),all)
 purposes := $(if $(filter-out clean help format% uninstall,$(goals)),BUILD) \
     $(if $(filter run,$(goals)),RUN) \
     $(if $(filter test check% fuzz,$(goals)),TEST) \
-    $(if $(filter lint format%,$(goals)),LINT) \
+    $(if $(filter test lint format% check-style,$(goals)),LINT) \
     $(if $(filter bench%,$(goals)),BENCH) \
     $(if $(filter deps,$(goals)),RUN TEST LINT BENCH)
 needed := $(sort $(foreach p,$(purposes),$($(p)_PACKAGES)))
@@ -189,7 +189,14 @@ export TEST_NGINX_BINARY := $(abspath $(BUILD))/nginx-preloaded
 endif
 
 test: all tools $(UNIT) $(REPLAYS) $(TEST_NGINX_BINARY)
-	+@t/run-suites $(SUITES)
+	+@t/run-suites $(if $(SANITIZE),$(SUITES),style $(SUITES) sanitized)
+
+# The suites that run our own C++, once more on a build with sanitizers.
+check-sanitized:
+	+@failed=0; for suite in $(filter-out client browser,$(SUITES)); do \
+	    $(MAKE) --no-print-directory BUILD=build/sanitized \
+	        SANITIZE=address,undefined check-$$suite || failed=1; \
+	done; exit $$failed
 
 check-unit: $(UNIT)
 	@failed=0; for test in $^; do $$test || failed=1; done; exit $$failed
@@ -247,7 +254,9 @@ include t/bench/bench.mk
 # Style
 
 CXX_FILES := $(wildcard */*.[ch]pp */*/*.[ch]pp)
-TIDY := $(patsubst %,$(BUILD)/lint/%,$(filter-out t/%,$(filter %.cpp,$(CXX_FILES))))
+# The product's own sources: the tests are as many again, and told by -Wall.
+TIDY := $(patsubst %,$(BUILD)/lint/%,$(filter-out t/%,$(filter %.cpp,\
+    $(CXX_FILES))))
 SHELL_FILES := t/tools/install-packages client/demo/run .ci/run
 PYTHON_FILES := t/run-suites t/faults/report t/faults/mutations/run \
     $(wildcard t/*.py t/*/*.py t/*/*/*.py)
@@ -263,9 +272,13 @@ lint: $(TIDY)
 
 $(BUILD)/lint/%.cpp: %.cpp .clang-tidy | packages $(SCRIPTS) $(NGX_BUILD)/Makefile
 	@mkdir -p $(@D)
-	clang-tidy --quiet $< -- -std=c++20 -I. -I$(BUILD) $(NGX_INCLUDES) \
+	@echo "TIDY $<"
+	$(Q)clang-tidy --quiet $< -- -std=c++20 -I. -I$(BUILD) $(NGX_INCLUDES) \
 	    $(shell pkg-config --cflags $(PKGS))
 	@touch $@
+
+check-style: format-check lint
+	@echo "1 passed, 0 failed"
 
 format: ; clang-format-14 -i $(CXX_FILES)
 format-check: | packages ; clang-format-14 --dry-run --Werror $(CXX_FILES)
@@ -304,4 +317,5 @@ help:
 	@sed '/^#/!Q; s/^# \{0,1\}//' Makefile
 
 .PHONY: all clean help deps packages tools run test fuzz fuzz-run lint format \
-    format-check install uninstall check-mutations $(addprefix check-,$(SUITES))
+    format-check install uninstall \
+    $(addprefix check-,$(SUITES) style sanitized mutations)
