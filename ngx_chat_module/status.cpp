@@ -34,10 +34,9 @@ static_assert(std::is_trivially_destructible_v<Query>);
 Query* queries;
 std::uint64_t lastId;
 
-void forget(void* data)
+// Nobody is waited for any more.
+void stopWaiting(Query* query)
 {
-    auto* query = static_cast<Query*>(data);
-
     for (Query** at = &queries; *at != nullptr; at = &(*at)->next) {
         if (*at == query) {
             *at = query->next;
@@ -47,6 +46,13 @@ void forget(void* data)
     if (query->timer.timer_set) {
         ngx_del_timer(&query->timer);
     }
+}
+
+void forget(void* data)
+{
+    auto* query = static_cast<Query*>(data);
+
+    stopWaiting(query);
     delete query->workers;
     query->workers = nullptr;
 }
@@ -100,6 +106,7 @@ void finish(Query* query)
     ngx_http_request_t* r = query->request;
     ngx_connection_t* c = r->connection;
 
+    stopWaiting(query);
     ngx_http_finalize_request(r, answer(r, *query));
     ngx_http_run_posted_requests(c);
 }
