@@ -454,7 +454,7 @@ void mergeValues(LocConf* conf, const LocConf* prev)
     ngx_conf_merge_size_value(conf->compressionMinLength,
                               prev->compressionMinLength, 256);
 
-    ngx_conf_merge_uint_value(conf->maxFragments, prev->maxFragments, 1024);
+    ngx_conf_merge_uint_value(conf->maxFragments, prev->maxFragments, 131072);
     ngx_conf_merge_uint_value(conf->maxFrameRate, prev->maxFrameRate, 0);
     ngx_conf_merge_uint_value(conf->maxUserConnections,
                               prev->maxUserConnections, 0);

@@ -53,7 +53,7 @@ struct LocConf {
     ngx_uint_t limitLogLevel;
     ngx_uint_t log;  // LogTime
 
-    ngx_array_t* subprotocols;  // ngx_str_t, in order of preference
+    ngx_array_t* subprotocols;  // ngx_str_t; the client's order decides
 
     ngx_flag_t compression;
     size_t compressionMinLength;

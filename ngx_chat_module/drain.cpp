@@ -18,7 +18,8 @@ void onNginxClose(Session* session)
 // The timer is one that the old process waits for before it exits.
 void scheduleDrain(Session* session)
 {
-    if (session->draining || session->state != State::Open) {
+    if (session->draining || session->state != State::Open ||
+        session->ending != nullptr) {
         return;
     }
 

@@ -2,6 +2,7 @@
 
 #include "ngx_chat_module/conf.hpp"
 #include "ngx_chat_module/relay_group.hpp"
+#include "ngx_chat_module/release.hpp"
 #include "ngx_chat_module/session.hpp"
 #include "ngx_chat_module/turn.hpp"
 #include "ngx_chat_module/users.hpp"
@@ -357,6 +358,13 @@ ngx_int_t handleUpgrade(ngx_http_request_t* r)
         return NGX_HTTP_BAD_REQUEST;
     }
 
+    // What error_page sends here stays refused.
+    if (r->err_status != 0) {
+        return r->err_status >= NGX_HTTP_BAD_REQUEST
+                   ? static_cast<ngx_int_t>(r->err_status)
+                   : NGX_HTTP_FORBIDDEN;
+    }
+
     Handshake handshake;
     readFields(r, &handshake);
 
@@ -381,6 +389,9 @@ ngx_int_t handleUpgrade(ngx_http_request_t* r)
     }
 
     rc = sendSwitching(r, handshake);
+    if (rc == NGX_OK && !bindToRequest(session)) {
+        rc = NGX_ERROR;
+    }
     if (rc != NGX_OK) {
         destroySession(session);
         return rc;

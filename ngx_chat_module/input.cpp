@@ -60,7 +60,10 @@ void park(Session* session, std::string_view message, bool binary)
         }
         ++counters().parked;
         ++counters().connectionsParked;
-        waitForRelay(session);
+        if (!waitForRelay(session)) {
+            closeForMemory(session);
+            return;
+        }
     }
 
     if (!session->stash->add(message, binary)) {
@@ -74,6 +77,25 @@ void park(Session* session, std::string_view message, bool binary)
     }
 }
 
+// False: the relay has no room. One that cannot be taken at all closes.
+bool handOver(Session* session, std::string_view message, bool binary)
+{
+    switch (submit(session, message, binary)) {
+    case Submit::Done:
+        break;
+    case Submit::Full:
+        return false;
+    case Submit::TooBig:
+        closeSession(session, ws::kCloseTooBig, Cause::TooBig,
+                     "message too big");
+        break;
+    case Submit::NoMemory:
+        closeForMemory(session);
+        break;
+    }
+    return true;
+}
+
 void deliver(Session* session, std::string_view message, bool binary)
 {
     if (session->stash != nullptr) {
@@ -81,24 +103,14 @@ void deliver(Session* session, std::string_view message, bool binary)
         return;
     }
 
-    switch (submit(session, message, binary)) {
-    case Submit::Done:
-        return;
-    case Submit::Full:
+    if (!handOver(session, message, binary)) {
         park(session, message, binary);
-        return;
-    case Submit::TooBig:
-        closeSession(session, ws::kCloseTooBig, Cause::TooBig,
-                     "message too big");
-        return;
-    case Submit::NoMemory:
-        closeForMemory(session);
     }
 }
 
 void onMessage(Session* session, const ws::Event& event)
 {
-    if (session->state != State::Open) {
+    if (session->state != State::Open || session->ending != nullptr) {
         return;
     }
 
@@ -197,9 +209,28 @@ void checkRate(Session* session)
     }
 }
 
+// Where events come for as long as there is something to read.
+bool stopReading(ngx_connection_t* c)
+{
+    return (ngx_event_flags & NGX_USE_LEVEL_EVENT) == 0 || !c->read->active ||
+           ngx_del_event(c->read, NGX_READ_EVENT, 0) == NGX_OK;
+}
+
 bool blocked(const Session* session)
 {
     return session->stash != nullptr && session->stash->full();
+}
+
+// The client says nothing more, but may still listen: the close frame that it
+// waits for goes out before the socket is closed.
+void sayLast(Session* session)
+{
+    if (session->ending != nullptr) {
+        endSession(session);
+    }
+    if (session->state == State::Closing) {
+        (void)flushOutput(session);
+    }
 }
 
 // True: the session may read on.
@@ -213,6 +244,9 @@ bool receive(Session* session)
     }
 
     if (n == NGX_ERROR || n == 0) {
+        if (n == 0) {
+            sayLast(session);
+        }
         dropSession(session, n == 0 ? Cause::Gone : Cause::SocketError);
         return false;
     }
@@ -238,8 +272,11 @@ void readSession(Session* session)
     if (blocked(session)) {
         // Nobody is left to answer; the messages without answer come again
         // with the client.
-        if (c->read->pending_eof) {
+        if (c->read->pending_eof || c->read->error) {
             dropSession(session, Cause::Gone);
+
+        } else if (!stopReading(c)) {
+            dropSession(session, Cause::SocketError);
         }
         return;
     }
@@ -260,18 +297,8 @@ void readSession(Session* session)
         return;
     }
 
-    ngx_int_t rc;
-    if (!blocked(session)) {
-        rc = ngx_handle_read_event(c->read, 0);
-
-    } else if ((ngx_event_flags & NGX_USE_LEVEL_EVENT) && c->read->active) {
-        rc = ngx_del_event(c->read, NGX_READ_EVENT, 0);
-
-    } else {
-        rc = NGX_OK;
-    }
-
-    if (rc != NGX_OK) {
+    if (blocked(session) ? !stopReading(c)
+                         : ngx_handle_read_event(c->read, 0) != NGX_OK) {
         dropSession(session, Cause::SocketError);
     }
 }
@@ -318,6 +345,23 @@ void consume(Session* session, unsigned char* bytes, std::size_t size)
     counters().framesIn += session->assembler.frames() - session->framesSeen;
 }
 
+namespace {
+
+void resumeReading(Session* session)
+{
+    ngx_event_t* read = session->connection->read;
+
+    if (read->ready) {
+        ngx_post_event(read, &ngx_posted_events);
+    }
+    if (!blocked(session) && ngx_handle_read_event(read, 0) != NGX_OK) {
+        session->connection->error = 1;
+        markDirty(session);
+    }
+}
+
+}  // namespace
+
 bool resumeInput(Session* session)
 {
     Stash* stash = session->stash;
@@ -325,9 +369,11 @@ bool resumeInput(Session* session)
     for (; stash->next < stash->count; ++stash->next) {
         Stash::Message& message = stash->messages[stash->next];
 
-        if (submit(session, message.bytes.view(), message.binary) ==
-            Submit::Full) {
+        if (!handOver(session, message.bytes.view(), message.binary)) {
             return false;
+        }
+        if (session->stash == nullptr) {
+            return true;
         }
         message.bytes.release();
     }
@@ -336,13 +382,17 @@ bool resumeInput(Session* session)
     ws::Buffer rest = std::move(stash->rest);
     dropStash(session);
 
-    if (wasBlocked) {
+    if (session->ending != nullptr) {
+        markDirty(session);
+
+    } else if (wasBlocked) {
         watch(session);
+    }
+
+    if (wasBlocked) {
         consume(session, rest.data(), rest.size());
 
-        if (session->connection->read->ready) {
-            ngx_post_event(session->connection->read, &ngx_posted_events);
-        }
+        resumeReading(session);
     }
     return true;
 }

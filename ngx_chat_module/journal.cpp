@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "shared/relay_bytes.hpp"
 #include "shared/relay_writer.hpp"
@@ -61,6 +62,7 @@ void Journal::appended(const char* frame, std::size_t size)
 {
     last_->size += size;
     unsent_ += size;
+    held_ += size;
 
     if (isMessage(frame)) {
         ++messages_;
@@ -173,11 +175,13 @@ void Journal::release()
     while (first_ != confirmed_.chunk) {
         Chunk* chunk = first_;
         first_ = chunk->next;
+        held_ -= chunk->size;
         std::free(chunk);
     }
 
     if (first_ != nullptr && first_ == last_ && first_->capacity == kChunk &&
         confirmed_.offset == first_->size && unsent_ == 0) {
+        held_ -= first_->size;
         first_->size = 0;
         confirmed_ = {first_, 0};
         sent_ = {first_, 0};
@@ -198,6 +202,20 @@ void Journal::clear()
     receipts_ = 0;
     unconfirmed_ = 0;
     unsent_ = 0;
+    held_ = 0;
+}
+
+void Journal::swap(Journal& other)
+{
+    std::swap(first_, other.first_);
+    std::swap(last_, other.last_);
+    std::swap(confirmed_, other.confirmed_);
+    std::swap(sent_, other.sent_);
+    std::swap(messages_, other.messages_);
+    std::swap(receipts_, other.receipts_);
+    std::swap(unconfirmed_, other.unconfirmed_);
+    std::swap(unsent_, other.unsent_);
+    std::swap(held_, other.held_);
 }
 
 }  // namespace chat

@@ -6,7 +6,7 @@
 //   `-- kept: a MESSAGE without receipt may have to be sent again --'
 //
 // Memory: chunks of 32 KiB, given back when everything in them is confirmed
-// and sent. The caller bounds unconfirmed() and unsent(). No exceptions.
+// and sent. The caller bounds unconfirmed() and held(). No exceptions.
 
 #pragma once
 
@@ -48,7 +48,11 @@ class Journal {
     std::size_t unconfirmed() const { return unconfirmed_; }
     std::size_t unsent() const { return unsent_; }
 
+    // Bytes of all frames that have memory, confirmed ones among them.
+    std::size_t held() const { return held_; }
+
     void clear();
+    void swap(Journal& other);
 
   private:
     struct Chunk {
@@ -82,6 +86,7 @@ class Journal {
     std::uint64_t receipts_ = 0;  // of them confirmed
     std::size_t unconfirmed_ = 0;
     std::size_t unsent_ = 0;
+    std::size_t held_ = 0;
 };
 
 template <typename Visit>

@@ -64,17 +64,22 @@ void giveBuffer(OutBuffer* buffer)
     ++freeCount;
 }
 
-// Makes room for `more` bytes; what was sent is left behind.
+// Makes room for `more` bytes; what was sent is left behind. A queue that never
+// becomes empty grows with what waits in it, not with what has passed through.
 bool growBuffer(Session* session, std::size_t more)
 {
     OutBuffer* old = session->out;
     std::size_t kept = old == nullptr ? 0 : old->queued();
-    std::size_t capacity = kept + more;
 
-    if (kept != 0) {
-        capacity = std::max(capacity, 2 * old->capacity);
+    if (old != nullptr && kept + more <= old->capacity) {
+        std::memmove(old->bytes, old->bytes + old->sent, kept);
+        old->size = kept;
+        old->sent = 0;
+        return true;
     }
 
+    std::size_t capacity = std::max(
+        kept + more, std::min(2 * kept, session->conf->sendBuffer + more));
     OutBuffer* grown = newBuffer(capacity);
     if (grown == nullptr) {
         return false;

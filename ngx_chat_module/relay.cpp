@@ -22,13 +22,17 @@ namespace {
 
 constexpr std::uint32_t kAccept = 16U << 20;  // the largest payload we take
 constexpr std::size_t kReceive = 256U << 10;
+constexpr ngx_msec_t kFirstPing = 1000;
 constexpr ngx_msec_t kPingInterval = 5000;
 constexpr ngx_msec_t kFirstBackoff = 50;
 constexpr ngx_msec_t kLastBackoff = 2000;
 
-// Frames that no receipt bounds (ATTACH, DETACH, ...): a chat-worker that
-// reads none of them is given up.
-constexpr std::size_t kMaxUnsent = 64U << 20;
+// Frames that chat_relay_buffer does not bound (ATTACH, DETACH, ...): not read
+// yet, or kept behind a MESSAGE that the chat-worker does not confirm.
+constexpr std::size_t kMaxOther = 64U << 20;
+
+// What is read from one chat-worker before others get their turn.
+constexpr std::size_t kShare = 4U << 20;
 
 char receiveBuffer[kReceive];
 
@@ -108,7 +112,7 @@ u_char* RelayLink::logLink(ngx_log_t* log, u_char* buf, size_t len)
 
 std::size_t RelayLink::maxPayload() const
 {
-    return reader_.helloSeen() ? reader_.peerMaxPayload() : relay::kMaxPayload;
+    return reader_.peerMaxPayload();
 }
 
 void RelayLink::connect()
@@ -159,6 +163,7 @@ void RelayLink::connected()
 
     state_ = State::Up;
     heard_ = ngx_current_msec;
+    progress_ = ngx_current_msec;
     ++counters().relays;
     ++counters().relayConnects;
 
@@ -176,7 +181,7 @@ void RelayLink::connected()
     send(relay::Kind::Hello, 0, relay::kVersion, instance(),
          {hello, relay::kHelloFixed + size});
 
-    ngx_add_timer(&pulse_, std::min(kPingInterval, group_->conf().timeout / 2));
+    ngx_add_timer(&pulse_, std::min(kFirstPing, group_->conf().timeout / 2));
     group_->linkUp();
 
     if (c->read->ready) {
@@ -228,8 +233,8 @@ void RelayLink::flush()
         return;
     }
 
-    if (giveUp_ || journal_.unsent() > kMaxUnsent) {
-        lost(giveUp_ ? "no memory" : "chat worker does not read", 0);
+    if (giveUp_) {
+        lost("no memory", 0);
         return;
     }
 
@@ -252,12 +257,31 @@ void RelayLink::flush()
             return;
         }
         journal_.sent(static_cast<std::size_t>(n));
+        progress_ = ngx_current_msec;
     }
 
     account();
+    if (const char* why = overLimit()) {
+        lost(why, 0);
+        return;
+    }
     if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
         lost("cannot write", 0);
     }
+}
+
+// Null, or why the chat-worker is given up.
+const char* RelayLink::overLimit() const
+{
+    if (journal_.held() - journal_.unconfirmed() <= kMaxOther) {
+        return nullptr;
+    }
+    if (journal_.unsent() <= kMaxOther) {
+        return "chat worker does not confirm";
+    }
+    return ngx_current_msec - progress_ < group_->conf().timeout
+               ? nullptr
+               : "chat worker does not read";
 }
 
 void RelayLink::onWrite(ngx_event_t* event)
@@ -304,6 +328,7 @@ void RelayLink::onRead(ngx_event_t* event)
 void RelayLink::read()
 {
     ngx_connection_t* c = connection_;
+    std::size_t total = 0;
 
     do {
         ssize_t n =
@@ -324,7 +349,12 @@ void RelayLink::read()
             lost(relay::errorText(reader_.error()), 0);
             return;
         }
-    } while (c->read->ready);
+        total += static_cast<std::size_t>(n);
+    } while (c->read->ready && total < kShare);
+
+    if (c->read->ready) {
+        ngx_post_event(c->read, &ngx_posted_next_events);
+    }
 
     account();
     group_->roomMade();
@@ -359,11 +389,7 @@ bool RelayLink::handle(const relay::Frame& frame)
 {
     switch (frame.kind) {
     case relay::Kind::Hello:
-        backoff_ = 0;
-        if (failed_) {
-            failed_ = false;
-            ngx_log_error(NGX_LOG_NOTICE, &log_, 0, "chat worker is back");
-        }
+        group_->linkReady();
         return true;
     case relay::Kind::Send:
         return handleSend(frame);
@@ -399,10 +425,11 @@ bool RelayLink::handleSend(const relay::Frame& frame)
     }
 
     session->mark = std::max(session->mark, message.mark);
-    if (frame.has(relay::kReportWritten)) {
+    sendMessage(session, message.message, frame.has(relay::kBinary));
+    if (frame.has(relay::kReportWritten) &&
+        session->state == chat::State::Open) {
         ++session->unreported;
     }
-    sendMessage(session, message.message, frame.has(relay::kBinary));
     return true;
 }
 
@@ -433,8 +460,20 @@ bool RelayLink::handleIdentify(const relay::Frame& frame)
     return true;
 }
 
+// It does its work: the next failure is a new one. HELLO alone says little of
+// a chat-worker that a message makes fail again and again.
+void RelayLink::proved()
+{
+    backoff_ = 0;
+    if (failed_) {
+        failed_ = false;
+        ngx_log_error(NGX_LOG_NOTICE, &log_, 0, "chat worker is back");
+    }
+}
+
 bool RelayLink::handleReceipt(const relay::Frame& frame)
 {
+    proved();
     return journal_.confirm(frame.id, [](std::uint64_t id) {
         Session* session = findSession(id);
         if (session != nullptr && session->unconfirmed != 0) {
@@ -464,6 +503,9 @@ void RelayLink::onPulse(ngx_event_t* event)
     if (ngx_current_msec - link->heard_ >= timeout) {
         link->lost("chat worker does not answer", NGX_ETIMEDOUT);
         return;
+    }
+    if (link->ready()) {
+        link->proved();
     }
     link->send(relay::Kind::Ping, 0, 0, ngx_current_msec);
     ngx_add_timer(event, std::min(kPingInterval, timeout / 2));

@@ -25,9 +25,12 @@ class RelayLink {
 
     void connect();
     bool up() const { return state_ == State::Up; }
+
+    // Up, and the chat-worker has said what it takes.
+    bool ready() const { return up() && reader_.helloSeen(); }
     bool backup() const { return backup_; }
 
-    // The largest message that the chat-worker takes.
+    // The largest message that the chat-worker takes, once it is ready().
     std::size_t maxPayload() const;
 
     Journal& journal() { return journal_; }
@@ -79,6 +82,8 @@ class RelayLink {
     void closeSocket();
     void retryLater();
     void account();
+    void proved();
+    const char* overLimit() const;
 
     RelayGroup* group_ = nullptr;
     State state_ = State::Down;
@@ -94,6 +99,7 @@ class RelayLink {
     relay::Reader reader_{relay::Side::Nginx, 0};
     Journal journal_;
     ngx_msec_t heard_ = 0;         // when the last byte came
+    ngx_msec_t progress_ = 0;      // when the last byte went
     ngx_msec_t backoff_ = 0;       // before the next attempt
     std::size_t unconfirmed_ = 0;  // as counted in the metrics
     std::size_t unsent_ = 0;

@@ -81,8 +81,8 @@ bool RelayGroup::init(RelayConf* conf)
     std::uint32_t count = 0;
     forEachServer(serversOf(conf), [&](auto*, bool) { ++count; });
 
-    links_ = new (std::nothrow) RelayLink[count];
-    if (links_ == nullptr || count == 0) {
+    links_ = count == 0 ? nullptr : new (std::nothrow) RelayLink[count];
+    if (links_ == nullptr) {
         return false;
     }
 
@@ -123,6 +123,7 @@ void RelayGroup::attachTo(RelayLink* link, Session* session)
         --counters().unattached;
     }
     session->link = link;
+    session->unreported = 0;
     ++link->sessions;
     link->attach(session);
     session->attached = true;
@@ -152,14 +153,27 @@ void RelayGroup::detach(Session* session)
     session->link = nullptr;
 }
 
+// Before the chat-worker has said how much it takes, it gets no message.
+Journal& RelayGroup::journalOf(const Session* session)
+{
+    RelayLink* link = session->link;
+    return link != nullptr && link->ready() ? link->journal() : waiting_;
+}
+
+void RelayGroup::accountWaiting()
+{
+    counters().relayUnconfirmed += waiting_.unconfirmed() - waitingBytes_;
+    waitingBytes_ = waiting_.unconfirmed();
+}
+
 Submit RelayGroup::submit(Session* session, std::string_view message,
                           bool binary)
 {
     RelayLink* link = session->link;
-    Journal& journal = link != nullptr ? link->journal() : waiting_;
+    Journal& journal = journalOf(session);
     std::size_t size = relay::kHeaderSize + message.size();
 
-    if (link != nullptr && message.size() > link->maxPayload()) {
+    if (&journal != &waiting_ && message.size() > link->maxPayload()) {
         return Submit::TooBig;
     }
 
@@ -177,27 +191,28 @@ Submit RelayGroup::submit(Session* session, std::string_view message,
     ++session->unconfirmed;
     ++counters().relayMessages;
 
-    if (link != nullptr) {
+    if (&journal != &waiting_) {
         markDirty(link);
+    } else {
+        accountWaiting();
     }
     return Submit::Done;
 }
 
-void RelayGroup::wait(Session* session)
+bool RelayGroup::wait(Session* session)
 {
     if (parkedCount_ == parkedCapacity_) {
         std::uint32_t capacity =
             parkedCapacity_ == 0 ? 64 : 2 * parkedCapacity_;
         void* grown = std::realloc(parked_, capacity * sizeof(parked_[0]));
         if (grown == nullptr) {
-            closeSession(session, ws::kCloseInternalError, Cause::Internal,
-                         "no memory");
-            return;
+            return false;
         }
         parked_ = static_cast<std::uint64_t*>(grown);
         parkedCapacity_ = capacity;
     }
     parked_[parkedCount_++] = session->id;
+    return true;
 }
 
 // Those who waited, in their order; who is refused again goes on waiting.
@@ -237,8 +252,14 @@ void RelayGroup::resend(std::string_view frame)
         return;
     }
 
-    Journal& journal =
-        session->link != nullptr ? session->link->journal() : waiting_;
+    Journal& journal = journalOf(session);
+
+    if (&journal != &waiting_ &&
+        frame.size() - relay::kHeaderSize > session->link->maxPayload()) {
+        closeSession(session, ws::kCloseTooBig, Cause::Internal,
+                     "message too big");
+        return;
+    }
 
     if (!journal.append(frame)) {
         closeSession(session, ws::kCloseInternalError, Cause::Internal,
@@ -247,7 +268,7 @@ void RelayGroup::resend(std::string_view frame)
     }
 
     ++counters().relayReplayed;
-    if (session->link != nullptr) {
+    if (&journal != &waiting_) {
         markDirty(session->link);
     }
 }
@@ -259,9 +280,20 @@ void RelayGroup::linkUp()
             attachTo(pick(), session);
         }
     });
+}
 
-    waiting_.forEachUnconfirmed([&](std::string_view frame) { resend(frame); });
-    waiting_.clear();
+// Those of sessions whose chat-worker is not ready wait on.
+void RelayGroup::resendWaiting()
+{
+    Journal waited;
+    waited.swap(waiting_);
+    waited.forEachUnconfirmed([&](std::string_view frame) { resend(frame); });
+    accountWaiting();
+}
+
+void RelayGroup::linkReady()
+{
+    resendWaiting();
     roomMade();
     balanceSoon();
 }
@@ -339,6 +371,7 @@ void RelayGroup::linkDown(RelayLink* link)
     link->journal().forEachUnconfirmed(
         [&](std::string_view frame) { resend(frame); });
     link->journal().clear();
+    resendWaiting();
 }
 
 void RelayGroup::close()
@@ -363,9 +396,9 @@ Submit submit(Session* session, std::string_view message, bool binary)
     return session->conf->relay->group->submit(session, message, binary);
 }
 
-void waitForRelay(Session* session)
+bool waitForRelay(Session* session)
 {
-    session->conf->relay->group->wait(session);
+    return session->conf->relay->group->wait(session);
 }
 
 void written(Session* session)

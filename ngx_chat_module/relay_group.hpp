@@ -24,6 +24,11 @@ enum class Submit : std::uint8_t {
 
 class RelayGroup {
   public:
+    RelayGroup() = default;
+    ~RelayGroup() { delete[] links_; }
+    RelayGroup(const RelayGroup&) = delete;
+    RelayGroup& operator=(const RelayGroup&) = delete;
+
     // The group of this process, made and connected on first use. Null: no
     // memory or no usable server.
     static RelayGroup* of(RelayConf* conf);
@@ -33,14 +38,14 @@ class RelayGroup {
     void attach(Session* session);
     void detach(Session* session);
     Submit submit(Session* session, std::string_view message, bool binary);
-    void wait(Session* session);
+    bool wait(Session* session);
 
     // Called by the links.
-    void linkUp();
+    void linkUp();     // a link is connected
+    void linkReady();  // the HELLO of one has come
     void linkDown(RelayLink* link);
     void roomMade();
 
-    bool empty() const { return sessions_ == 0; }
     void close();
 
     std::uint32_t links() const { return linkCount_; }
@@ -51,7 +56,10 @@ class RelayGroup {
     RelayLink* pick();
     bool mine(const Session* session) const;
     void attachTo(RelayLink* link, Session* session);
+    Journal& journalOf(const Session* session);
     void resend(std::string_view frame);
+    void resendWaiting();
+    void accountWaiting();
 
     // A server that has come back gets its share of the sessions again, bit by
     // bit and only those that are waiting for nothing.
@@ -67,7 +75,8 @@ class RelayGroup {
     std::uint64_t* parked_ = nullptr;  // ids, in the order of waiting
     std::uint32_t parkedCount_ = 0;
     std::uint32_t parkedCapacity_ = 0;
-    Journal waiting_;  // messages while no chat-worker is there
+    Journal waiting_;               // messages while no chat-worker is there
+    std::size_t waitingBytes_ = 0;  // of them, as counted in the metrics
     ngx_event_t balance_ = {};
     TimerData timerData_ = {};
     std::uint32_t cursor_ = 0;  // slot at which balancing goes on
@@ -77,7 +86,9 @@ class RelayGroup {
 void attachSession(Session* session);
 void detachSession(Session* session);
 Submit submit(Session* session, std::string_view message, bool binary);
-void waitForRelay(Session* session);
+
+// To be called again for what is parked when there is room. False: no memory.
+bool waitForRelay(Session* session);
 void written(Session* session);
 
 // Before this process exits.

@@ -12,6 +12,9 @@ namespace chat {
 
 namespace {
 
+constexpr ngx_msec_t kSubrequestsInterval = 20;
+constexpr std::size_t kClosePool = NGX_MIN_POOL_SIZE;
+
 void useLog(ngx_connection_t* c, ngx_log_t* log)
 {
     c->log = log;
@@ -50,6 +53,33 @@ bool needsPool(const ngx_connection_t* c)
     return c->pool->cleanup != nullptr;
 }
 
+void freeChain(ngx_pool_t* pool, ngx_chain_t** chain)
+{
+    while (ngx_chain_t* link = *chain) {
+        *chain = link->next;
+        ngx_pfree(pool, link->buf->start);
+        ngx_free_chain(pool, link);
+    }
+}
+
+// What a connection that keeps its pool can do without, as nginx does with an
+// idle keepalive connection: see ngx_http_set_keepalive().
+void freeBuffers(ngx_connection_t* c, ngx_http_connection_t* http)
+{
+#if (NGX_SSL)
+    if (c->ssl != nullptr) {
+        ngx_ssl_free_buffer(c);
+    }
+#endif
+    if (c->buffer != nullptr) {
+        ngx_pfree(c->pool, c->buffer->start);
+        c->buffer = nullptr;
+    }
+    freeChain(c->pool, &http->free);
+    freeChain(c->pool, &http->busy);
+    http->nbusy = 0;
+}
+
 void releaseMemory(Session* session)
 {
     ngx_connection_t* c = session->connection;
@@ -57,11 +87,14 @@ void releaseMemory(Session* session)
     if (keepsRequest(session)) {
         return;
     }
+
+    ngx_http_connection_t* http = session->request->http_connection;
     freeRequest(session);
 
     // c->log stands in the pool and is no longer used.
     useLog(c, &session->log);
     if (needsPool(c)) {
+        freeBuffers(c, http);
         return;
     }
 
@@ -134,6 +167,35 @@ void onHandshakeWritable(ngx_event_t* event)
     waitForHandshake(session);
 }
 
+// Subrequests that outlive the handshake (mirror, the update of a cache in the
+// background) run on as long as the connection belongs to the request.
+bool hasSubrequests(const Session* session)
+{
+    return session->request->main->count > 1;
+}
+
+// Nobody tells when the last subrequest is over. The timer is that of the
+// read event; what the client sends waits in the kernel.
+void onSubrequestsTimer(ngx_http_request_t* r)
+{
+    ngx_event_t* event = r->connection->read;
+
+    if (event->timedout) {
+        // Not at once: the caller still goes by the request.
+        event->timedout = 0;
+        markDirty(static_cast<Session*>(
+            ngx_http_get_module_ctx(r, ngx_http_chat_module)));
+        return;
+    }
+    ngx_http_block_reading(r);
+}
+
+void waitForSubrequests(Session* session)
+{
+    session->request->read_event_handler = onSubrequestsTimer;
+    ngx_add_timer(session->connection->read, kSubrequestsInterval);
+}
+
 void onReadableWhileOpening(ngx_event_t* event)
 {
     auto* c = static_cast<ngx_connection_t*>(event->data);
@@ -157,7 +219,27 @@ void waitForHandshake(Session* session)
     }
     if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
         dropSession(session, Cause::SocketError);
+        return;
     }
+
+    // It became writable while subrequests were waited for.
+    if (c->write->ready && !c->write->delayed) {
+        ngx_post_event(c->write, &ngx_posted_events);
+    }
+}
+
+// Output queues move while OpenSSL has a part of one to send again, and what it
+// has sent is to count as sent before the rest is.
+void allowMoving(ngx_connection_t* c)
+{
+#if (NGX_SSL)
+    if (c->ssl != nullptr) {
+        SSL_set_mode(c->ssl->connection, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                             SSL_MODE_ENABLE_PARTIAL_WRITE);
+    }
+#else
+    (void)c;
+#endif
 }
 
 void takeOver(Session* session)
@@ -168,10 +250,13 @@ void takeOver(Session* session)
     c->read->handler = onReadable;
     c->write->handler = onWritable;
 
-    if (c->write->timer_set) {
-        ngx_del_timer(c->write);
+    for (ngx_event_t* event : {c->read, c->write}) {
+        if (event->timer_set) {
+            ngx_del_timer(event);
+        }
     }
     c->write->delayed = 0;
+    allowMoving(c);
     useLog(c, &session->log);
 
     // nginx tells when it wants to be rid of idle connections.
@@ -182,12 +267,40 @@ void takeOver(Session* session)
     watch(session);
 }
 
+// The core ends a request that has not been taken over: the time that
+// worker_shutdown_timeout gives is over.
+void onRequestEnd(void* data)
+{
+    auto* session = static_cast<Session*>(data);
+
+    if (ngx_http_request_t* r = session->request) {
+        ngx_http_set_ctx(r, nullptr, ngx_http_chat_module);
+        abandonSession(session);
+    }
+}
+
 }  // namespace
+
+bool bindToRequest(Session* session)
+{
+    ngx_http_cleanup_t* cleanup = ngx_http_cleanup_add(session->request, 0);
+    if (cleanup == nullptr) {
+        return false;
+    }
+
+    cleanup->handler = onRequestEnd;
+    cleanup->data = session;
+    return true;
+}
 
 void adoptSession(Session* session)
 {
     ngx_connection_t* c = session->connection;
 
+    if (hasSubrequests(session)) {
+        waitForSubrequests(session);
+        return;
+    }
     if (c->error) {
         dropSession(session, Cause::SocketError);
         return;
@@ -222,18 +335,22 @@ void closeConnection(Session* session)
         freeRequest(session);
     }
 
-    if (c->pool != nullptr) {
-        // Ends TLS, which may take a while: the session is gone by then.
-        useLog(c, c->pool->log);
-        ngx_http_close_connection(c);
+    if (c->pool == nullptr) {
+        // The core destroys it again; only the core knows whether this nginx
+        // counts its connections.
+        c->pool = ngx_create_pool(kClosePool, ngx_cycle->log);
+    }
+
+    if (c->pool == nullptr) {
+        useLog(c, ngx_cycle->log);
+        c->destroyed = 1;
+        ngx_close_connection(c);
         return;
     }
 
-#if (NGX_STAT_STUB)
-    (void)ngx_atomic_fetch_add(ngx_stat_active, -1);
-#endif
-    c->destroyed = 1;
-    ngx_close_connection(c);
+    // Ends TLS, which may take a while: the session is gone by then.
+    useLog(c, c->pool->log);
+    ngx_http_close_connection(c);
 }
 
 }  // namespace chat

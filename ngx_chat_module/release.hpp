@@ -12,6 +12,10 @@ struct Session;
 // back the pools that nothing needs any more. May drop the session.
 void adoptSession(Session* session);
 
+// From now on the session ends with its request, until adoptSession() takes the
+// connection over. False: no memory.
+bool bindToRequest(Session* session);
+
 // Closes the socket and gives back what the connection still owns.
 void closeConnection(Session* session);
 

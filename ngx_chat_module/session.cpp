@@ -30,6 +30,9 @@ constexpr ngx_msec_t kLingerTimeout = 2000;
 // How long chat-worker may take to answer what came before a close.
 constexpr ngx_msec_t kAnswerTimeout = 1000;
 
+// In ngx_connection_t::buffered. TLS says no goodbye behind half a record.
+constexpr unsigned kUnsent = NGX_LOWLEVEL_BUFFERED;
+
 constexpr std::uint32_t kNoSlot = 0xffffffff;
 
 struct Slot {
@@ -273,7 +276,7 @@ bool comesFromClient(Cause cause)
 bool awaitAnswers(Session* session, std::uint16_t code, Cause cause,
                   std::string_view reason)
 {
-    if (session->unconfirmed == 0 || session->link == nullptr ||
+    if (!awaitsAnswers(session) || session->link == nullptr ||
         session->ending != nullptr || !comesFromClient(cause)) {
         return false;
     }
@@ -317,6 +320,33 @@ void endSession(Session* session)
     Ending ending = *session->ending;
     closeSession(session, ending.code, ending.cause,
                  {ending.reason, ending.size});
+}
+
+namespace {
+
+// The socket ends before our close frame has been sent. Why the session ends is
+// known already if that close only waited for answers.
+void leaveLost(Session* session, Cause cause)
+{
+    if (session->ending == nullptr) {
+        leaveOpen(session, ws::kCloseAbnormal, cause);
+        logClose(session, "connection lost");
+        return;
+    }
+
+    Ending ending = *session->ending;
+    leaveOpen(session, ending.code, ending.cause);
+    logClose(session, {ending.reason, ending.size});
+}
+
+}  // namespace
+
+void abandonSession(Session* session)
+{
+    leaveLost(session, Cause::Shutdown);
+    --counters().connectionsClosing;
+    discardOutput(session);
+    destroySession(session);
 }
 
 void onPeerClose(Session* session)
@@ -367,11 +397,13 @@ bool finishOutput(Session* session)
 void dropSession(Session* session, Cause cause)
 {
     if (session->state == State::Opening || session->state == State::Open) {
-        leaveOpen(session, ws::kCloseAbnormal, cause);
-        logClose(session, "connection lost");
+        leaveLost(session, cause);
     }
     --counters().connectionsClosing;
 
+    if (session->out != nullptr) {
+        session->connection->buffered |= kUnsent;
+    }
     discardOutput(session);
     closeConnection(session);
     destroySession(session);

@@ -92,6 +92,12 @@ Session* createSession(ngx_http_request_t* r, LocConf* conf,
 // Forgets a session whose 101 was not sent.
 void destroySession(Session* session);
 
+// chat-worker owes answers to what the client has sent.
+inline bool awaitsAnswers(const Session* session)
+{
+    return session->unconfirmed != 0 || session->stash != nullptr;
+}
+
 // O(1); null when there is no such session any more.
 Session* findSession(std::uint64_t id);
 
@@ -119,6 +125,9 @@ bool finishOutput(Session* session);
 // Closes the socket now and frees the record. Only event handlers call this,
 // with nothing of the session in use above them.
 void dropSession(Session* session, Cause cause);
+
+// The same for a session in state Opening whose socket the core closes.
+void abandonSession(Session* session);
 
 // Every session, for the rare walks (a chat-worker has died).
 Session* sessionAt(std::uint32_t slot);

@@ -46,7 +46,7 @@ void settle(Session* session)
         return;
     }
 
-    if (session->ending != nullptr && session->unconfirmed == 0) {
+    if (session->ending != nullptr && !awaitsAnswers(session)) {
         endSession(session);
     }
 

@@ -17,7 +17,6 @@ void markDirty(Session* session);
 
 // The link has something to send.
 void markDirty(RelayLink* link);
-void forgetLink(RelayLink* link);
 
 // What a single turn queues for clients is bounded: whoever queues for many
 // calls flushIfMany() in between, which sends everything once that is much.

@@ -160,6 +160,41 @@ START_TEST(copies_whole_frames_to_another)
 }
 END_TEST
 
+START_TEST(counts_frames_behind_a_message)
+{
+    Journal journal;
+    message(&journal, 1, "asked");
+    for (int i = 0; i < 100000; ++i) {
+        ck_assert(journal.append(Kind::Written, 0, 0, 7));
+    }
+    sendAll(&journal, 1 << 20);
+    ck_assert_uint_eq(journal.unsent(), 0);
+    ck_assert_uint_eq(journal.held() - journal.unconfirmed(), 100000 * kHeader);
+
+    confirm(&journal, 1);
+    ck_assert_uint_eq(journal.held(), 0);
+}
+END_TEST
+
+START_TEST(swaps)
+{
+    Journal journal;
+    Journal other;
+    message(&journal, 1, "one");
+    message(&journal, 2, "two");
+
+    other.swap(journal);
+    ck_assert(unconfirmed(journal).empty());
+    ck_assert_uint_eq(journal.held(), 0);
+    ck_assert_uint_eq(unconfirmed(other).size(), 2);
+
+    message(&journal, 3, "three");
+    ck_assert_uint_eq(unconfirmed(journal).size(), 1);
+    other.clear();
+    ck_assert_uint_eq(other.held(), 0);
+}
+END_TEST
+
 }  // namespace
 
 int main()
@@ -172,6 +207,8 @@ int main()
     tcase_add_test(cases, goes_on_for_long_with_little);
     tcase_add_test(cases, takes_frames_longer_than_a_chunk);
     tcase_add_test(cases, copies_whole_frames_to_another);
+    tcase_add_test(cases, counts_frames_behind_a_message);
+    tcase_add_test(cases, swaps);
 
     Suite* suite = suite_create("journal");
     suite_add_tcase(suite, cases);
