@@ -14,6 +14,7 @@ namespace {
 
 // While Redis is away, how often is looked for requests whose time is over.
 constexpr std::uint64_t kExpireTick = 50;  // ms
+constexpr std::uint64_t kQuiet = 1000;     // ms between lines about one thing
 
 // Requests that wait for Redis or for those before: more are refused.
 constexpr std::size_t kMaxRequests = 100'000;
@@ -293,6 +294,17 @@ void RedisStore::fillBatch(RedisCommand& command, const Group& group,
     }
 }
 
+// Now and then, however many messages are refused: metrics count them.
+void RedisStore::complain(const std::string& error)
+{
+    const std::uint64_t now = timers_.now();
+
+    if (now >= quietUntil_) {
+        quietUntil_ = now + kQuiet;
+        log::warn("redis: messages were not stored: {}", error);
+    }
+}
+
 void RedisStore::onBatch(Group& group, std::size_t index,
                          const redisReply* reply, const std::string& error)
 {
@@ -302,7 +314,7 @@ void RedisStore::onBatch(Group& group, std::size_t index,
         group.disconnected |= error.starts_with("CONNECTION");
 
         if (!group.disconnected) {
-            log::warn("redis: messages were not stored: {}", error);
+            complain(error);
         }
 
         group.result = {StoreStatus::Failed, plainReason(error)};

@@ -112,6 +112,7 @@ class RedisStore {
                    std::size_t index) const;
     void onBatch(Group& group, std::size_t index, const redisReply* reply,
                  const std::string& error);
+    void complain(const std::string& error);
     void finish(Group& group);
     void putBack(Group& group, Queue& queue) const;
     static void keepBell(Group& group, std::size_t k);
@@ -131,6 +132,7 @@ class RedisStore {
     // it is stored already must not change under way.
     std::unordered_set<std::string_view> markers_;
     std::vector<std::string> parked_;  // chats whose next one waits for that
+    std::uint64_t quietUntil_ = 0;     // ms: the next line in the log
     std::size_t requests_ = 0;         // in chats_ and their groups
 };
 

@@ -102,6 +102,8 @@ async def test_redis_out_of_memory(run):
     await asyncio.sleep(times(1, 10))
     run.stack.redis.client.config_set("maxmemory", 0)
     await run.recovered()
+    lines = run.stack.worker.log_text().count("were not stored: OOM")
+    assert 1 <= lines < 5 + times(1, 10) < len(run.history.refused)
 
 
 @under_load(redis_options=("--aof-use-rdb-preamble", "yes"))

@@ -97,6 +97,7 @@ class Metrics:
     def __init__(self, stacks):
         self.stacks = stacks
         self.last = {}
+        self.seen = set()  # stacks: what they had counted before is no news
         self.grown = Counter()
         self.highest = defaultdict(float)
 
@@ -111,13 +112,15 @@ class Metrics:
                 found = flatten(read_status(stack))
             except (OSError, ValueError):
                 continue
+            first = number not in self.seen
+            self.seen.add(number)
             for name, value in found.items():
-                self._take(number, name, value)
+                self._take(number, name, value, first)
 
-    def _take(self, stack, name, value):
+    def _take(self, stack, name, value, first):
         place = stack, name
-        before = self.last.get(place)
-        if before is not None:
+        before = self.last.get(place, 0)
+        if not first:
             name = WORKER.sub("chat_worker_", "chat_" + name)
             self.grown[name] += value - before if value >= before else value
             self.highest[name] = max(self.highest[name], value)
