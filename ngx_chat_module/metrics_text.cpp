@@ -1,5 +1,6 @@
 #include "ngx_chat_module/metrics_text.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace chat {
@@ -111,6 +112,29 @@ void appendAll(std::string* out, std::initializer_list<std::string_view> parts)
     }
 }
 
+// # HELP name text, # TYPE name type
+bool isComment(std::string_view line)
+{
+    return line.substr(0, 7) == "# HELP " || line.substr(0, 7) == "# TYPE ";
+}
+
+std::string_view commented(std::string_view line)
+{
+    line.remove_prefix(7);
+    return line.substr(0, line.find(' '));
+}
+
+// The samples of a histogram have names of their own.
+bool belongs(std::string_view name, std::string_view metric)
+{
+    if (metric.empty() || name.substr(0, metric.size()) != metric) {
+        return false;
+    }
+    name.remove_prefix(metric.size());
+    return name.empty() || name == "_bucket" || name == "_sum" ||
+           name == "_count";
+}
+
 }  // namespace
 
 void appendPrometheus(std::string* out, const Counters& counters)
@@ -154,25 +178,52 @@ void appendJson(std::string* out, const Counters& counters)
     out->append("]");
 }
 
-void appendLabelled(std::string* out, std::string_view text,
-                    std::string_view worker)
+WorkerMetrics::Metric& WorkerMetrics::metric(std::string_view name)
 {
-    while (!text.empty()) {
-        std::size_t end = text.find('\n');
-        std::string_view line = text.substr(0, end);
-        text.remove_prefix(end == std::string_view::npos ? text.size()
-                                                         : end + 1);
+    for (Metric& known : metrics_) {
+        if (known.name == name) {
+            return known;
+        }
+    }
+    metrics_.push_back({std::string(name), {}, {}});
+    return metrics_.back();
+}
 
-        std::size_t name = line.find_first_of(" {");
-        if (line.empty() || line[0] == '#' || name == std::string_view::npos) {
-            appendAll(out, {line, "\n"});
+void WorkerMetrics::add(std::string_view text, std::string_view worker)
+{
+    std::string_view described;  // by the last comment
+
+    while (!text.empty()) {
+        std::string_view line = text.substr(0, text.find('\n'));
+        text.remove_prefix(std::min(text.size(), line.size() + 1));
+
+        if (isComment(line)) {
+            described = commented(line);
+            Metric& to = metric(described);
+            if (to.comments.find(line) == std::string::npos) {
+                appendAll(&to.comments, {line, "\n"});
+            }
             continue;
         }
 
+        std::size_t name = line.find_first_of(" {");
+        if (line.empty() || line[0] == '#' || name == std::string_view::npos) {
+            continue;
+        }
+
+        bool same = belongs(line.substr(0, name), described);
         bool labels = line[name] == '{';
-        appendAll(out, {line.substr(0, name), "{worker=\"", worker, "\"",
-                        labels ? "," : "}",
-                        line.substr(labels ? name + 1 : name), "\n"});
+        appendAll(
+            &metric(same ? described : line.substr(0, name)).samples,
+            {line.substr(0, name), "{worker=\"", worker, "\"",
+             labels ? "," : "}", line.substr(labels ? name + 1 : name), "\n"});
+    }
+}
+
+void WorkerMetrics::append(std::string* out) const
+{
+    for (const Metric& metric : metrics_) {
+        appendAll(out, {metric.comments, metric.samples});
     }
 }
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include <vector>
+
 #include "ngx_chat_module/metrics.hpp"
 
 namespace chat {
@@ -14,8 +16,23 @@ void appendPrometheus(std::string* out, const Counters& counters);
 // Without the closing brace, so that more may follow.
 void appendJson(std::string* out, const Counters& counters);
 
-// What a chat-worker tells, each value with a label that says which one it is.
-void appendLabelled(std::string* out, std::string_view text,
-                    std::string_view worker);
+// What chat-workers tell, as Prometheus wants it: the samples of one metric
+// together, its comments once. Each sample gets a label that says whose it is.
+class WorkerMetrics {
+  public:
+    void add(std::string_view text, std::string_view worker);
+    void append(std::string* out) const;
+
+  private:
+    struct Metric {
+        std::string name;
+        std::string comments;
+        std::string samples;
+    };
+
+    Metric& metric(std::string_view name);
+
+    std::vector<Metric> metrics_;
+};
 
 }  // namespace chat

@@ -16,6 +16,12 @@ namespace {
 // A chat-worker that has not answered by then is left out.
 constexpr ngx_msec_t kPatience = 500;
 
+// What chat-workers have said so far.
+struct Told {
+    std::string json;
+    WorkerMetrics metrics;
+};
+
 // A request for the status that waits for chat-workers. Lives in the
 // request's memory; its cleanup takes it from the list.
 struct Query {
@@ -24,7 +30,7 @@ struct Query {
     std::uint64_t id;
     std::uint32_t pending;
     bool json;
-    std::string* workers;  // what they have said so far
+    Told* told;
     ngx_event_t timer;
     TimerData timerData;
 };
@@ -53,8 +59,8 @@ void forget(void* data)
     auto* query = static_cast<Query*>(data);
 
     stopWaiting(query);
-    delete query->workers;
-    query->workers = nullptr;
+    delete query->told;
+    query->told = nullptr;
 }
 
 std::string render(ngx_http_request_t* r, const Query& query)
@@ -67,11 +73,11 @@ std::string render(ngx_http_request_t* r, const Query& query)
     std::string text;
     if (query.json) {
         appendJson(&text, sum);
-        text.append(",\"workers\":{").append(*query.workers).append("}}\n");
+        text.append(",\"workers\":{").append(query.told->json).append("}}\n");
 
     } else {
         appendPrometheus(&text, sum);
-        text.append(*query.workers);
+        query.told->metrics.append(&text);
     }
     return text;
 }
@@ -124,8 +130,8 @@ Query* makeQuery(ngx_http_request_t* r)
     }
 
     auto* query = new (cleanup->data) Query();
-    query->workers = new (std::nothrow) std::string;
-    if (query->workers == nullptr) {
+    query->told = new (std::nothrow) Told;
+    if (query->told == nullptr) {
         return nullptr;
     }
 
@@ -139,6 +145,22 @@ Query* makeQuery(ngx_http_request_t* r)
     queries = query;
     cleanup->handler = forget;
     return query;
+}
+
+// A server may stand behind several locations with settings of their own.
+bool isAsked(const RelayLink& link, RelayConf** relays, ngx_uint_t before)
+{
+    for (ngx_uint_t i = 0; i < before; ++i) {
+        RelayGroup* group = relays[i]->group;
+
+        for (std::uint32_t n = 0; group != nullptr && n < group->links(); ++n) {
+            RelayLink& other = group->link(n);
+            if (other.up() && toView(other.name()) == toView(link.name())) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 // Asks every chat-worker that this process is connected to.
@@ -158,7 +180,7 @@ void ask(ngx_http_request_t* r, Query* query)
 
         for (std::uint32_t n = 0; group != nullptr && n < group->links(); ++n) {
             RelayLink& link = group->link(n);
-            if (link.up()) {
+            if (link.up() && !isAsked(link, relays, i)) {
                 link.send(relay::Kind::Request, 0, 0, query->id,
                           {payload, 2 + path.size()});
                 ++query->pending;
@@ -190,11 +212,11 @@ void add(Query* query, const RelayLink* link, std::string_view body)
     std::string_view name = toView(link->name());
 
     if (!query->json) {
-        appendLabelled(query->workers, body, name);
+        query->told->metrics.add(body, name);
         return;
     }
 
-    std::string& out = *query->workers;
+    std::string& out = query->told->json;
     out.append(out.empty() ? "\"" : ",\"").append(name).append("\":");
     out.append(body);
 }
@@ -246,7 +268,7 @@ bool onResponse(RelayLink* link, const relay::Frame& frame)
                 add(query, link, response.body);
             }
         } catch (const std::bad_alloc&) {
-            query->workers->clear();
+            *query->told = {};
         }
 
         if (--query->pending == 0) {

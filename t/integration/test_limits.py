@@ -318,3 +318,40 @@ def test_status_of_workers_that_answer_late(make_site):
         link.respond(request.id, 200, "text/plain", "chat_worker_x 1\n")
         time.sleep(0.7)
     assert "chat_connections 1" in site.get("/status")
+
+
+def test_status_of_several_workers(make_site):
+    """Each metric once, with the samples of all chat-workers, each asked
+    once."""
+    site = make_site(server=STATUS + """
+        location /other { chat_pass unix:WORKER; chat_relay_timeout 9s; }
+        location /second { chat_pass unix:WORKER.2; }""")
+    told = ("# HELP chat_worker_a First.\n# TYPE chat_worker_a gauge\n"
+            "chat_worker_a 1\n# TYPE chat_worker_b histogram\n"
+            "chat_worker_b_bucket{le=\"1\"} 2\nchat_worker_b_sum 3\n")
+    with RelayPeer(site.peer.path + ".2") as second:
+        Path(second.path).chmod(0o777)
+        links = []
+        for path, peer in ((PATH, site.peer), ("/other", site.peer),
+                           ("/second", second)):
+            site.connect(path)
+            links.append(peer.accept())
+            links[-1].expect(ATTACH)
+        with socket.create_connection(
+                ("127.0.0.1", site.nginx.port), 10) as asker:
+            asker.sendall(b"GET /status HTTP/1.0\r\n\r\n")
+            for link in links[1:]:
+                request = link.expect(REQUEST)
+                link.respond(request.id, 200, "text/plain", told)
+            text = asker.makefile("rb").read().decode()
+        links[0].nothing()
+    first, other = f"unix:{site.peer.path}", f"unix:{second.path}"
+    assert text.endswith(
+        "# HELP chat_worker_a First.\n# TYPE chat_worker_a gauge\n"
+        f'chat_worker_a{{worker="{first}"}} 1\n'
+        f'chat_worker_a{{worker="{other}"}} 1\n'
+        "# TYPE chat_worker_b histogram\n"
+        f'chat_worker_b_bucket{{worker="{first}",le="1"}} 2\n'
+        f'chat_worker_b_sum{{worker="{first}"}} 3\n'
+        f'chat_worker_b_bucket{{worker="{other}",le="1"}} 2\n'
+        f'chat_worker_b_sum{{worker="{other}"}} 3\n'), text
