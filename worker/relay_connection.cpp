@@ -1,9 +1,9 @@
 #include "worker/relay_connection.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <exception>
 #include <utility>
+
+#include "worker/log.hpp"
 
 namespace chat::relay {
 
@@ -104,7 +104,7 @@ void RelayConnection::checkQueue()
     } else if (size >= limit && !congested_) {
         congested_ = true;
         ++owner_->counters().congested;
-        spdlog::warn("relay: {} is congested, {} bytes wait", name_, size);
+        log::warn("relay: {} is congested, {} bytes wait", name_, size);
     }
 }
 
@@ -309,7 +309,7 @@ void RelayConnection::onRead(uv_stream_t* stream, ssize_t size,
         self->received({buffer->base, static_cast<std::size_t>(size)});
 
     } catch (const std::exception& error) {
-        spdlog::critical("relay: {}: {}", self->name_, error.what());
+        log::error("relay: {}: {}", self->name_, error.what());
         self->drop("internal error");
     }
 }
@@ -383,7 +383,7 @@ void RelayConnection::opened(const Frame& frame)
     }
     state_ = State::Open;
     announced_ = true;
-    spdlog::info("relay: {} connected", name_);
+    log::info("relay: {} connected", name_);
     owner_->handler().onOpen(*this);
 }
 
@@ -467,10 +467,10 @@ void RelayConnection::end()
     scheduled_ = true;  // whatever the handler still sends, this was the end
 
     if (announced_) {
-        spdlog::info("relay: {} disconnected: {}", name_, reason_);
+        log::info("relay: {} disconnected: {}", name_, reason_);
         owner->handler().onClosed(*this);
     } else {
-        spdlog::info("relay: connection {} refused: {}", serial_, reason_);
+        log::info("relay: connection {} refused: {}", serial_, reason_);
     }
     closeHandle();
     owner->forget(this);

@@ -2,12 +2,12 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
+#include "worker/log.hpp"
 #include "worker/relay_connection.hpp"
 #include "worker/relay_listener.hpp"
 
@@ -122,7 +122,7 @@ std::optional<std::string> RelayServer::Impl::listen()
         if (status == 0) {
             self->accepted(listener);
         } else {
-            spdlog::error("relay: accept: {}", uv_strerror(status));
+            log::error("relay: accept: {}", uv_strerror(status));
         }
     };
 
@@ -156,7 +156,7 @@ void RelayServer::Impl::accepted(uv_stream_t* listener)
     int error = RelayConnection::accept(this, listener, ++serial_, &connection);
 
     if (error != 0) {
-        spdlog::error("relay: accept: {}", uv_strerror(error));
+        log::error("relay: accept: {}", uv_strerror(error));
         return;
     }
     ++counters_.accepted;
@@ -167,7 +167,7 @@ void RelayServer::Impl::accepted(uv_stream_t* listener)
 void RelayServer::Impl::refuse(uv_stream_t* listener)
 {
     ++counters_.refused;
-    spdlog::warn("relay: connection refused, {} are open", connections_.size());
+    log::warn("relay: connection refused, {} are open", connections_.size());
 
     if (listener->type == UV_TCP) {
         UvHandle<uv_tcp_t> handle(new uv_tcp_t);
@@ -243,8 +243,8 @@ void RelayServer::Impl::deadline()
 {
     for (RelayConnection* connection : connections_) {
         if (connection->pendingTickets() > 0) {
-            spdlog::warn("relay: {}: {} messages left to the next worker",
-                         connection->name(), connection->pendingTickets());
+            log::warn("relay: {}: {} messages left to the next worker",
+                      connection->name(), connection->pendingTickets());
         }
         connection->drop("shutting down");
     }
