@@ -12,6 +12,8 @@ namespace chat {
 
 namespace {
 
+constexpr std::uint64_t kLookInterval = 200;  // ms
+
 using Connection = std::unique_ptr<sqlite3, SqliteClose>;
 using Statement = std::unique_ptr<sqlite3_stmt, SqliteClose>;
 
@@ -259,6 +261,11 @@ void MembershipSqlite::report(const LookupResult& result)
 
 bool MembershipSqlite::changed()
 {
+    if (uv_now(loop_) < nextLook_) {
+        return false;
+    }
+
+    nextLook_ = uv_now(loop_) + kLookInterval;
     const auto file = fileAt(path_);
 
     if (!probe_ || file != file_) {

@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -43,7 +44,8 @@ class MembershipSqlite : public Membership {
     void lookup(std::string_view chatId, Callback callback) override;
 
     // Something was committed, or the file is another one, since the last
-    // call. False while the file cannot be read.
+    // look. False while the file cannot be read. Looks at most every 200 ms,
+    // as asking SQLite costs some ten system calls.
     [[nodiscard]] bool changed();
 
   private:
@@ -74,6 +76,7 @@ class MembershipSqlite : public Membership {
     std::unique_ptr<sqlite3_stmt, SqliteClose> version_;
     std::pair<dev_t, ino_t> file_{};
     sqlite3_int64 lastVersion_ = 0;
+    std::uint64_t nextLook_ = 0;  // ms of the loop's clock
 };
 
 }  // namespace chat
