@@ -106,7 +106,7 @@ class Inbox {
 
     // Deletes keys from the user's own inbox; unknown keys are no error.
     virtual void acknowledge(std::string_view user,
-                             std::vector<std::string> keys,
+                             const std::vector<std::string>& keys,
                              AckCallback callback) = 0;
 
     // The keys with a sequence number above `after`.

@@ -202,11 +202,10 @@ void InboxMemory::ring(const Doorbell& doorbell)
 }
 
 void InboxMemory::acknowledge(std::string_view user,
-                              std::vector<std::string> keys,
+                              const std::vector<std::string>& keys,
                               AckCallback callback)
 {
-    run([this, user = std::string(user), keys = std::move(keys),
-         callback = std::move(callback)] {
+    run([this, user = std::string(user), keys, callback = std::move(callback)] {
         if (!available_) {
             callback(false, kAway);
             return;

@@ -44,7 +44,8 @@ class InboxMemory : public Inbox {
     InboxMemory& operator=(const InboxMemory&) = delete;
 
     void store(StoreRequest request, StoreCallback callback) override;
-    void acknowledge(std::string_view user, std::vector<std::string> keys,
+    void acknowledge(std::string_view user,
+                     const std::vector<std::string>& keys,
                      AckCallback callback) override;
     void list(std::string_view user, std::uint64_t after,
               SnapshotCallback callback) override;

@@ -107,7 +107,7 @@ void InboxRedis::onLost()
 }
 
 void InboxRedis::acknowledge(std::string_view user,
-                             std::vector<std::string> keys,
+                             const std::vector<std::string>& keys,
                              AckCallback callback)
 {
     if (keys.empty()) {

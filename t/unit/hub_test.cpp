@@ -32,7 +32,7 @@ std::string keyOf(std::uint64_t sequence)
 class ScriptedInbox : public chat::Inbox {
   public:
     void store(chat::StoreRequest, StoreCallback) override {}
-    void acknowledge(std::string_view, std::vector<std::string>,
+    void acknowledge(std::string_view, const std::vector<std::string>&,
                      AckCallback) override
     {
     }
