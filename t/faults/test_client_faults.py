@@ -117,9 +117,10 @@ async def test_keys_of_others_are_acknowledged(run):
     while time.monotonic() < end:
         keys = {key for device in run.history.devices if device.user != "20"
                 for _, key, _, _ in device.arrived} - done
-        done |= keys
+        keys = sorted(keys)[:500]  # a message has its limit
+        done.update(keys)
         await thief.transmit(json.dumps(
-            {"code": 237, "msg": "", "data": sorted(keys)}))
+            {"code": 237, "msg": "", "data": keys}))
         await asyncio.sleep(0.005)
     assert len(done) > 100
 

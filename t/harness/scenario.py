@@ -199,10 +199,14 @@ async def presence_is(run, users):
 async def _play(harm, run, metrics):
     """The load, the harm, and the settling afterwards."""
     watching = asyncio.create_task(metrics.watch())
+    failed = None
     try:
         async with run.load as load:
             await asyncio.sleep(LOAD_TIME / 2)
-            await harm(run)
+            try:
+                await harm(run)
+            except AssertionError as error:
+                failed = error  # what the clients saw says more
             if not run.healed:
                 run.over()
             await asyncio.sleep(LOAD_TIME / 2)
@@ -218,6 +222,8 @@ async def _play(harm, run, metrics):
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
+    if failed:
+        raise failed
 
 
 def _result(run, metrics, closes):
