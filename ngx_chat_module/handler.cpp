@@ -350,12 +350,34 @@ ngx_int_t sendSwitching(ngx_http_request_t* r, const Handshake& handshake)
 
 }  // namespace
 
+// Built without OpenSSL's headers the module may still be loaded into an nginx
+// that has TLS (--with-compat); it cannot tell OpenSSL what its output queues
+// need then.
+bool speaksTls(ngx_http_request_t* r)
+{
+#if (NGX_COMPAT && !NGX_SSL)
+    if (r->connection->ssl != nullptr) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "the chat module was built without TLS, configure "
+                      "it --with-http_ssl_module");
+        return false;
+    }
+#else
+    (void)r;
+#endif
+    return true;
+}
+
 ngx_int_t handleUpgrade(ngx_http_request_t* r)
 {
     LocConf* conf = locConf(r);
 
     if (r != r->main) {
         return NGX_HTTP_BAD_REQUEST;
+    }
+
+    if (!speaksTls(r)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     // What error_page sends here stays refused.

@@ -13,10 +13,6 @@ extern "C" {
 
 #include <string_view>
 
-#if (NGX_COMPAT && !NGX_SSL)
-#error "a module that may meet TLS connections is built --with-http_ssl_module"
-#endif
-
 // NOLINTNEXTLINE(readability-identifier-naming): the build looks for it
 extern ngx_module_t ngx_http_chat_module;
 
