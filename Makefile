@@ -29,7 +29,7 @@ MODULE := $(BUILD)/ngx_http_chat_module.so
 WORKER := $(BUILD)/chat-worker
 export BUILD SANITIZE PYTHON
 
-ifeq (,$(filter -j%,$(MAKEFLAGS)))
+ifeq (0,$(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)))
 MAKEFLAGS += -j$(shell nproc)
 endif
 
@@ -267,7 +267,7 @@ NGX_INCLUDES = $(addprefix -isystem $(NGX_BUILD)/, objs src/core src/event \
 
 lint: $(TIDY)
 	shellcheck $(SHELL_FILES)
-	$(PYTHON) -m pyflakes $(PYTHON_FILES)
+	@$(PYTHON) -m pyflakes $(PYTHON_FILES)
 	@for file in $(JS_FILES); do node --check $$file || exit 1; done
 
 $(BUILD)/lint/%.cpp: %.cpp .clang-tidy | packages $(SCRIPTS) $(NGX_BUILD)/Makefile
@@ -281,7 +281,7 @@ check-style: format-check lint
 	@echo "1 passed, 0 failed"
 
 format: ; clang-format-14 -i $(CXX_FILES)
-format-check: | packages ; clang-format-14 --dry-run --Werror $(CXX_FILES)
+format-check: | packages ; @clang-format-14 --dry-run --Werror $(CXX_FILES)
 
 # Installation. nginx finds the module by
 # "load_module modules/ngx_http_chat_module.so;" where its own modules are.
