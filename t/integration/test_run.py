@@ -200,6 +200,17 @@ def test_a_port_in_use_is_a_clear_error(start, folder):
     assert f"port {first.port} is in use" in second.text()
 
 
+def test_ends_though_sigint_was_ignored_at_the_start(start):
+    """As it is in the background jobs of a script, of CI for one."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        demo = start()
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    demo.stop()
+    assert "nginx        stopped" in demo.text()
+
+
 def test_the_same_folder_twice_is_a_clear_error(start, folder):
     first = start()
     second = Demo(first.folder, free_port())
