@@ -230,7 +230,7 @@ check-browser: all
 check-client:
 	node --test $(JS_TESTS)
 
-$(BUILD)/nginx-preloaded: $(BUILD)/settings
+$(abspath $(BUILD))/nginx-preloaded: $(BUILD)/settings
 	printf '#!/bin/sh\nexec env LD_PRELOAD="%s %s" %s "$$@"\n' \
 	    $$($(CXX) -print-file-name=libasan.so) \
 	    $$($(CXX) -print-file-name=libubsan.so) $$(command -v nginx) >$@
