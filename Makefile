@@ -10,7 +10,9 @@
 # make install     into DESTDIR and PREFIX; make uninstall
 # make deps        install the Debian packages for all of the above
 #
-# NGINX_SRC=<unpacked nginx source>   build the module for another nginx
+# NGINX_SRC=<unpacked nginx source>   build the module for another nginx, and
+#                                     test with that one, built here too
+# TEST_NGINX_BINARY=<nginx>           test with this one
 # SANITIZE=address,undefined          build and test with sanitizers, apart
 # V=1                                 show the compiler's command lines
 
@@ -146,7 +148,9 @@ tools: $(TOOLS)
 
 NGX_BUILD := $(BUILD)/nginx
 NGX_FLAGS ?= --with-compat --with-threads --with-http_ssl_module \
-    --with-http_v2_module
+    --with-http_v2_module --with-http_realip_module --with-poll_module \
+    --with-http_auth_request_module --with-http_stub_status_module \
+    --with-select_module
 MODULE_SOURCES := $(wildcard ngx_chat_module/*.[ch]pp \
     ngx_chat_module/ws/*.[ch]pp shared/*.[ch]pp)
 
@@ -167,6 +171,12 @@ $(MODULE): $(NGX_BUILD)/Makefile $(MODULE_SOURCES)
 	$(Q)cd $(NGX_BUILD) && $(MAKE) $(if $(V),,-s) -f objs/Makefile modules
 	$(Q)cp --remove-destination $(NGX_BUILD)/objs/$(@F) $@
 
+# Debian's nginx-dev has the headers only; a whole source makes an nginx too.
+NGX_BINARY := $(abspath $(NGX_BUILD))/objs/nginx
+$(NGX_BINARY): $(NGX_BUILD)/Makefile | $(MODULE)
+	@echo "LINK $@"
+	$(Q)cd $(NGX_BUILD) && $(MAKE) $(if $(V),,-s) -f objs/Makefile binary
+
 # The demo
 
 run: export PORT := $(or $(PORT),8080)
@@ -184,11 +194,17 @@ JS_TESTS := $(wildcard client/test/*.test.js)
 # What a sanitizer finds ends the program, in nginx too, which is preloaded.
 export ASAN_OPTIONS := detect_leaks=0
 export UBSAN_OPTIONS := print_stacktrace=1
-ifdef SANITIZE
-export TEST_NGINX_BINARY := $(abspath $(BUILD))/nginx-preloaded
+ifneq (file,$(origin NGINX_SRC))
+TEST_NGINX_BINARY ?= $(NGX_BINARY)
+else ifdef SANITIZE
+TEST_NGINX_BINARY := $(abspath $(BUILD))/nginx-preloaded
 endif
+ifdef TEST_NGINX_BINARY
+export TEST_NGINX_BINARY
+endif
+test_nginx := $(filter $(abspath $(BUILD))/%,$(TEST_NGINX_BINARY))
 
-test: all tools $(UNIT) $(REPLAYS) $(TEST_NGINX_BINARY)
+test: all tools $(UNIT) $(REPLAYS) $(test_nginx)
 	+@t/run-suites $(if $(SANITIZE),$(SUITES),style $(SUITES) sanitized)
 
 # Those suites once more on a build with sanitizers that reach most code in
@@ -208,17 +224,17 @@ check-fuzz: $(REPLAYS)
 	done; exit $$failed
 
 # On a stand-in in t/lib where the real Test::Nginx is not installed.
-check-nginx: all tools $(TEST_NGINX_BINARY)
+check-nginx: all tools $(test_nginx)
 	TEST_NGINX_LOAD_MODULES=$(abspath $(MODULE)) prove $$(perl \
 	    -MTest::Nginx::Socket -e1 2>/dev/null || echo -It/lib) t/nginx
 
-check-conformance: all tools $(TEST_NGINX_BINARY)
+check-conformance: all tools $(test_nginx)
 	$(PYTEST) t/conformance
 
-check-integration: all $(TEST_NGINX_BINARY)
+check-integration: all $(test_nginx)
 	$(PYTEST) t/integration
 
-check-faults: all $(TEST_NGINX_BINARY)
+check-faults: all $(test_nginx)
 	CHAT_FAULTS=$(FAULTS) $(PYTEST) t/faults
 
 # Guarantees broken on purpose: each mutant must make its tests fail.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.process import SANITIZER, Process, accepts, free_port
-from harness.servers import BUILD, Nginx
+from harness.servers import BUILD, HTTP2, HTTP2_LISTEN, Nginx
 from wire import Wire
 
 ECHO_WORKER = BUILD / "t/tools/echo_worker"
@@ -59,10 +59,14 @@ class EchoServer:
             self.folder, f"chat_pass unix:{echo_socket};",
             server=f"""{COMMON}
         listen 127.0.0.1:{self.tls_port} ssl;
-        listen 127.0.0.1:{self.http2_port} http2;
         ssl_certificate {certificate};
         ssl_certificate_key {certificate}.key;
-        {locations}""").start()
+        {locations}""",
+            http=f"""server {{
+        listen 127.0.0.1:{self.http2_port} {HTTP2_LISTEN};
+        {HTTP2}
+        location / {{ chat_pass unix:{echo_socket}; }}
+    }}""").start()
 
     def make_certificate(self):
         path = self.folder / "certificate"

@@ -3,6 +3,7 @@ them: on loopback or Unix sockets only, everything in one folder."""
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -21,6 +22,12 @@ MODULE = BUILD / "ngx_http_chat_module.so"
 CHAT_WORKER = BUILD / "chat-worker"
 NGINX = shutil.which(os.environ.get("TEST_NGINX_BINARY", "nginx"),
                      path=os.environ["PATH"] + ":/usr/sbin")
+NGINX_VERSION = tuple(int(part) for part in re.search(
+    r"nginx/([\d.]+)", subprocess.run(
+        [NGINX, "-v"], capture_output=True, text=True).stderr)[1].split("."))
+# What turns HTTP/2 on: a parameter of listen, from 1.25.1 on a directive.
+HTTP2_LISTEN, HTTP2 = (("", "http2 on;") if NGINX_VERSION >= (1, 25, 1)
+                       else ("http2", ""))
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS auth_user (

@@ -95,6 +95,7 @@ def test_documented_nginx_configuration_is_valid(tmp_path, text):
     text = re.sub(r"listen +\S+?( |;)", r"listen 127.0.0.1:1\1",
                   complete(text))
     config = tmp_path / "nginx.conf"
+    (tmp_path / "logs").mkdir()  # where an nginx without --http-log-path logs
     config.write_text(f"load_module {MODULE};\npid {tmp_path}/pid;\n{text}")
     result = subprocess.run(
         [NGINX, "-t", "-p", tmp_path, "-e", tmp_path / "error.log",

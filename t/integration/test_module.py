@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from harness.process import Process, free_port, wait_until
-from harness.servers import MODULE, Nginx
+from harness.servers import HTTP2, HTTP2_LISTEN, MODULE, Nginx
 from harness.websocket import (PING, PONG, TEXT, Closed, HandshakeFailed,
                                WebSocket, encode)
 
@@ -410,7 +410,8 @@ def certificate(tmp_path):
 def test_tls(make_site, certificate):
     port = free_port()
     site = make_site(server=f"""
-        listen 127.0.0.1:{port} ssl http2;
+        listen 127.0.0.1:{port} ssl {HTTP2_LISTEN};
+        {HTTP2}
         ssl_certificate {certificate}/cert.pem;
         ssl_certificate_key {certificate}/key.pem;""")
     tls = ssl.create_default_context()
