@@ -177,11 +177,28 @@ $(NGX_BINARY): $(NGX_BUILD)/Makefile | $(MODULE)
 	@echo "LINK $@"
 	$(Q)cd $(NGX_BUILD) && $(MAKE) $(if $(V),,-s) -f objs/Makefile binary
 
+# The nginx to run: the one given, that of NGINX_SRC, or Debian's. What the
+# module needs of the sanitizers must be there before it.
+nginx := $(or $(filter-out %/nginx-preloaded,$(TEST_NGINX_BINARY)),$(if \
+    $(filter-out file,$(origin NGINX_SRC)),$(NGX_BINARY),nginx))
+override TEST_NGINX_BINARY := $(if \
+    $(SANITIZE),$(abspath $(BUILD))/nginx-preloaded,$(nginx))
+export TEST_NGINX_BINARY
+built = $(filter $(abspath $(BUILD))/%,$(1))
+test_nginx := $(call built,$(TEST_NGINX_BINARY))
+
+$(abspath $(BUILD))/nginx-preloaded: $(BUILD)/settings $(call built,$(nginx))
+	printf '#!/bin/sh\nexec env LD_PRELOAD="%s %s" %s "$$@"\n' \
+	    $$($(CXX) -print-file-name=libasan.so) \
+	    $$($(CXX) -print-file-name=libubsan.so) \
+	    $$(command -v $(nginx)) >$@
+	chmod +x $@
+
 # The demo
 
 run: export PORT := $(or $(PORT),8080)
 run: export RUN_DIR := $(or $(RUN_DIR),run)
-run: all
+run: all $(test_nginx)
 	@exec client/demo/run
 
 # Tests. Each suite can be run alone; `make test` runs them one after another
@@ -194,15 +211,6 @@ JS_TESTS := $(wildcard client/test/*.test.js)
 # What a sanitizer finds ends the program, in nginx too, which is preloaded.
 export ASAN_OPTIONS := detect_leaks=0
 export UBSAN_OPTIONS := print_stacktrace=1
-ifneq (file,$(origin NGINX_SRC))
-TEST_NGINX_BINARY ?= $(NGX_BINARY)
-else ifdef SANITIZE
-TEST_NGINX_BINARY := $(abspath $(BUILD))/nginx-preloaded
-endif
-ifdef TEST_NGINX_BINARY
-export TEST_NGINX_BINARY
-endif
-test_nginx := $(filter $(abspath $(BUILD))/%,$(TEST_NGINX_BINARY))
 
 test: all tools $(UNIT) $(REPLAYS) $(test_nginx)
 	+@t/run-suites $(if $(SANITIZE),$(SUITES),style $(SUITES) sanitized)
@@ -246,12 +254,6 @@ check-browser: all
 
 check-client:
 	node --test $(JS_TESTS)
-
-$(abspath $(BUILD))/nginx-preloaded: $(BUILD)/settings
-	printf '#!/bin/sh\nexec env LD_PRELOAD="%s %s" %s "$$@"\n' \
-	    $$($(CXX) -print-file-name=libasan.so) \
-	    $$($(CXX) -print-file-name=libubsan.so) $$(command -v nginx) >$@
-	chmod +x $@
 
 # Each target for FUZZ_TIME seconds; new inputs of interest go to build/, what
 # makes it fail is left beside them.
