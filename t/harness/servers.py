@@ -215,7 +215,8 @@ class Nginx(Process):
     /chat/chat_websocket/, `server` and `http` are added where they say."""
 
     def __init__(self, folder, chat, server="", http="", main="", workers=1,
-                 daemon=False, name="nginx"):
+                 daemon=False, name="nginx",
+                 events="worker_connections 12000;"):
         self.folder = folder / name
         self.folder.mkdir()
         self.port = free_port()
@@ -223,7 +224,8 @@ class Nginx(Process):
         self.config = folder / f"{name}.conf"
         self.daemon_pid = None
         self.parts = {"chat": chat, "server": server, "http": http,
-                      "main": main, "workers": workers, "daemon": daemon}
+                      "main": main, "workers": workers, "daemon": daemon,
+                      "events": events}
         self.write_config()
         super().__init__(
             name, [NGINX, "-p", self.folder, "-c", self.config,
@@ -265,7 +267,7 @@ error_log {self.error_log} info;
 pid {folder}/nginx.pid;
 {self.parts["main"]}
 events {{
-    worker_connections 12000;
+    {self.parts["events"]}
 }}
 http {{
     access_log {folder}/access.log;

@@ -398,15 +398,6 @@ def test_configuration_warning(make_site):
 
 # In company
 
-@pytest.fixture
-def certificate(tmp_path):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
-                    "-keyout", tmp_path / "key.pem", "-out",
-                    tmp_path / "cert.pem", "-days", "2", "-subj",
-                    "/CN=localhost"], check=True, capture_output=True)
-    return tmp_path
-
-
 def test_tls(make_site, certificate):
     port = free_port()
     site = make_site(server=f"""

@@ -1,93 +1,16 @@
 """nginx's side of the relay protocol, against a worker that the test plays:
 what it sends, what it does with what it gets, and what it survives."""
 
-import re
-import shutil
 import socket
 import struct
-import tempfile
 import time
-from pathlib import Path
 
 import pytest
 
 import relay_peer as relay
-from harness.process import SANITIZER, wait_until
-from harness.servers import Nginx
-from harness.websocket import (BINARY, CONTINUATION, PING, PONG, TEXT,
-                               WebSocket, encode)
-
-PATH = "/chat/chat_websocket/"
-
-
-class Bench:
-    """A RelayPeer, nginx in front of it, and clients."""
-
-    def __init__(self, chat="", workers=1, listening=True):
-        self.folder = Path(tempfile.mkdtemp(prefix="chat-relay-"))
-        self.folder.chmod(0o755)
-        self.clients = []
-        self.peer = relay.RelayPeer(self.folder / "worker.sock")
-        Path(self.peer.path).chmod(0o777)
-        if not listening:
-            self.peer.stop()
-        self.nginx = Nginx(self.folder, f"""
-            chat_pass unix:{self.peer.path};
-            chat_user $arg_user;
-            {chat}""", workers=workers)
-        self.nginx.start()
-
-    def connect(self, query="?user=someone", **options):
-        client = WebSocket(("127.0.0.1", self.nginx.port), PATH + query,
-                           **options)
-        self.clients.append(client)
-        return client
-
-    def attached(self, query="?user=someone"):
-        """A client, its link and its ATTACH: the first of this bench."""
-        client = self.connect(query)
-        link = self.peer.accept()
-        return client, link, link.expect(relay.ATTACH)
-
-    def listen_again(self):
-        self.peer.listen()
-        Path(self.peer.path).chmod(0o777)
-
-    def stop(self):
-        for client in self.clients:
-            client.abort()
-        self.peer.stop()
-        self.nginx.stop()
-        for log in self.folder.glob("*.log"):
-            for line in log.read_text(errors="replace").splitlines():
-                assert not re.search(r"\[(alert|emerg|crit)\]", line), line
-                assert not SANITIZER.search(line), line
-        shutil.rmtree(self.folder)
-
-
-@pytest.fixture
-def make_bench():
-    benches = []
-
-    def make(*args, **options):
-        benches.append(Bench(*args, **options))
-        return benches[-1]
-
-    yield make
-    for bench in benches:
-        bench.stop()
-
-
-@pytest.fixture
-def bench(make_bench):
-    return make_bench()
-
-
-def ping_pong(client):
-    """The client's own connection works, whatever the relay does."""
-    client.send_text("ping")
-    assert client.receive() == "pong"
-
+from harness.process import wait_until
+from harness.websocket import BINARY, CONTINUATION, PING, PONG, TEXT, encode
+from relay_bench import ping_pong
 
 # What nginx sends
 
