@@ -27,6 +27,15 @@ ws::HoledBody& holedBody()
     return body;
 }
 
+ws::HoledBody& nextHoledBody()
+{
+    ws::HoledBody& body = holedBody();
+    if (body.size(0) > kKeep) {
+        body.release();
+    }
+    return body;
+}
+
 void countDeflated(std::size_t before, std::size_t after)
 {
     counters().deflateIn += before;
@@ -81,8 +90,8 @@ bool DeflatedFanout::build(const Session* session)
         }
 
         if (deflater != nullptr &&
-            holedBody().build(*deflater, fanout_.body(), offsets,
-                              fanout_.holes())) {
+            nextHoledBody().build(*deflater, fanout_.body(), offsets,
+                                  fanout_.holes())) {
             built_ = Built::Done;
         }
     }

@@ -8,13 +8,13 @@
 #include "ngx_chat_module/users.hpp"
 #include "ngx_chat_module/ws/deflate_offer.hpp"
 #include "ngx_chat_module/ws/handshake.hpp"
+#include "shared/relay_format.hpp"
 
 namespace chat {
 
 namespace {
 
 constexpr std::size_t kMaxFields = 16;
-constexpr std::size_t kMaxUser = 1024;
 constexpr ngx_uint_t kUpgradeRequired = 426;
 
 // All fields of one name.
@@ -272,10 +272,11 @@ ngx_int_t findUser(ngx_http_request_t* r, const LocConf* conf, ngx_str_t* user)
         return NGX_HTTP_FORBIDDEN;
     }
 
-    if (user->len > kMaxUser) {
+    if (user->len > relay::kMaxUser) {
         ++counters().handshakesForbidden;
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "\"chat_user\" is longer than %uz bytes", kMaxUser);
+                      "\"chat_user\" is longer than %uz bytes",
+                      relay::kMaxUser);
         return NGX_HTTP_FORBIDDEN;
     }
 

@@ -443,8 +443,7 @@ void RelayLink::handleClose(const relay::Frame& frame)
 
 bool RelayLink::handleIdentify(const relay::Frame& frame)
 {
-    // ATTACH has 16 bits for the length.
-    if (frame.payload.size() > UINT16_MAX) {
+    if (frame.payload.size() > relay::kMaxUser) {
         return false;
     }
 

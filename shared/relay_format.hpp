@@ -29,6 +29,12 @@ inline constexpr std::uint32_t kMaxHelloPayload = 512;
 // The largest payload that may be configured at all.
 inline constexpr std::uint32_t kMaxPayload = 64U << 20;
 
+// The least that a HELLO may announce: any ATTACH, IDENTIFY and CLOSE fits.
+inline constexpr std::uint32_t kMinPayload = 2048;
+
+// A user's name in ATTACH and IDENTIFY.
+inline constexpr std::size_t kMaxUser = 1024;
+
 // Direction: N = nginx worker, W = chat-worker.
 enum class Kind : std::uint8_t {
     Hello = 1,      // N<->W  first frame each way

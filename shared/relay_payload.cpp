@@ -43,9 +43,8 @@ bool decode(const Frame& frame, Hello* out)
     out->maxPayload = load<std::uint32_t>(in.data() + 4);
     out->name = in.substr(kHelloFixed);
 
-    // A peer that could not even take a HELLO of ours cannot be served.
-    return out->name.size() <= kMaxHelloName &&
-           out->maxPayload >= kMaxHelloPayload;
+    // A peer that could not even take an ATTACH of ours cannot be served.
+    return out->name.size() <= kMaxHelloName && out->maxPayload >= kMinPayload;
 }
 
 bool decode(const Frame& frame, Attach* out)

@@ -51,7 +51,7 @@ class Reader {
   public:
     enum class Status : std::uint8_t { Frame, More, Failed };
 
-    // maxPayload: what our own HELLO announces, 512 bytes to kMaxPayload.
+    // maxPayload: what our own HELLO announces, kMinPayload to kMaxPayload.
     Reader(Side side, std::uint32_t maxPayload)
         : side_(side), maxPayload_(maxPayload)
     {

@@ -97,14 +97,6 @@ Inflater* Assembler::needInflater()
     return inflater_;
 }
 
-std::size_t Assembler::held() const
-{
-    return partial_ == nullptr
-               ? 0
-               : sizeof(Partial) + partial_->message.capacity() +
-                     partial_->packed.capacity() + partial_->control.capacity();
-}
-
 bool Assembler::fail(Fault fault, Event& event)
 {
     event.type = Event::Type::Fault;

@@ -63,10 +63,9 @@ class Assembler {
     // Frame headers received; wraps around.
     std::uint32_t frames() const { return decoder_.frames(); }
 
-    // Heap bytes held now, the kept deflate context aside.
-    std::size_t held() const;
-
   private:
+    friend struct AssemblerMemory;  // in the tests
+
     struct Partial {
         Buffer message;  // inflated where it came deflated
         Buffer packed;   // compressed bytes that wait for the message's end

@@ -296,11 +296,4 @@ Compressor::Result Compressor::compress(const DeflateOptions& options,
     return Result::Compressed;
 }
 
-void Compressor::bypass()
-{
-    if (own_ != nullptr) {
-        own_->forget();
-    }
-}
-
 }  // namespace chat::ws

@@ -156,10 +156,6 @@ class Compressor {
     Result compress(const DeflateOptions& options, DeflatePool& pool,
                     std::string_view message, Buffer& out);
 
-    // A message that another compressor has deflated (HoledBody) is about to
-    // go to this session: what comes after must not refer to what was before.
-    void bypass();
-
   private:
     Result compressKeeping(const DeflateOptions& options,
                            std::string_view message, Buffer& out);

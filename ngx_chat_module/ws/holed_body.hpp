@@ -7,8 +7,8 @@
 //
 //   piece 0 ... 000 | LEN NLEN text 0 | piece 1 ... 000 | LEN NLEN text 1 | ...
 //
-// The result refers to no earlier message. A recipient with whom we keep a
-// context must get Compressor::bypass() first.
+// The result refers to no earlier message, and is nothing for a recipient with
+// whom we keep a context: our side of it would not know of the message.
 
 #pragma once
 

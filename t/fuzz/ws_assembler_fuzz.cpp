@@ -6,11 +6,11 @@
 #include <string>
 #include <string_view>
 
-#include "ngx_chat_module/ws/assembler.hpp"
 #include "ngx_chat_module/ws/close_code.hpp"
 #include "ngx_chat_module/ws/holed_body.hpp"
 #include "ngx_chat_module/ws/mask.hpp"
 #include "t/fuzz/ws_fuzz_util.hpp"
+#include "t/unit/ws_assembler_memory.hpp"
 
 using namespace chat::ws;
 
@@ -65,7 +65,7 @@ std::string receive(std::string_view input, std::uint32_t cuts,
                          [&](unsigned char* pos, unsigned char* end) {
                              for (;;) {
                                  Event event = assembler.next(pos, end);
-                                 wsfuzz::require(assembler.held() <= most);
+                                 wsfuzz::require(held(assembler) <= most);
                                  if (event.type == Event::Type::None) {
                                      wsfuzz::require(pos == end);
                                      return true;

@@ -204,10 +204,10 @@ def test_message_over_the_workers_limit(make_site):
     client = site.connect()
     other = site.connect()
     link = site.peer.accept(greet=False)
-    client.send_text("x" * 2000)
+    client.send_text("x" * 4000)
     other.send_text("fits")
     time.sleep(0.2)
-    link.greet(max_payload=1000)
+    link.greet(max_payload=3000)
     frames = [link.next() for _ in range(3)]
     assert sorted(frame.kind for frame in frames[:2]) == [ATTACH, ATTACH]
     assert client.wait_closed().code == 1009
@@ -219,10 +219,10 @@ def test_message_over_the_workers_limit(make_site):
 def test_resent_message_over_the_next_workers_limit(make_site):
     site = make_site()
     client, link, _ = site.linked()
-    client.send_text("x" * 2000)
+    client.send_text("x" * 4000)
     link.expect(MESSAGE)
     link.cut()
-    link = site.peer.accept(max_payload=1000)
+    link = site.peer.accept(max_payload=3000)
     link.expect(ATTACH)
     assert link.expect(DETACH).code == 1009
     assert client.wait_closed().code == 1009

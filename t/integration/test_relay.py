@@ -360,6 +360,7 @@ BAD = {
     "short fanout": relay.encode(relay.FANOUT, b"x" * 11),
     "bad fanout": relay.fanout(b"body", [(0, [1], [])])[:-8] + b"x" * 8 +
                   relay.encode(relay.FANOUT, b"\xff" * 12),
+    "long user": relay.encode(relay.IDENTIFY, b"x" * 1025, id=1),
     "receipt too high": relay.encode(relay.RECEIPT, id=1000),
 }
 
@@ -394,7 +395,7 @@ def test_receipts_do_not_go_back(bench):
 
 @pytest.mark.parametrize("greeting", [
     relay.hello(version=2), relay.hello(magic=b"chat"),
-    relay.hello(max_payload=100), relay.encode(relay.SEND, b"text"),
+    relay.hello(max_payload=2047), relay.encode(relay.SEND, b"text"),
     b"\x00" * 16], ids=["version", "magic", "bound", "no hello", "zeros"])
 def test_bad_hello_is_refused_and_tried_again(bench, greeting):
     client = bench.connect()

@@ -57,7 +57,7 @@ std::vector<Copy> readAll(Reader* reader, const std::string& bytes,
     return frames;
 }
 
-std::string hello(std::uint32_t maxPayload = 1000)
+std::string hello(std::uint32_t maxPayload = 3000)
 {
     std::string bytes;
     Hello hello;
@@ -157,7 +157,7 @@ START_TEST(testHello)
 
     ck_assert_uint_eq(readAll(&reader, hello(), 3).size(), 1);
     ck_assert(reader.helloSeen());
-    ck_assert_uint_eq(reader.peerMaxPayload(), 1000);
+    ck_assert_uint_eq(reader.peerMaxPayload(), 3000);
     ck_assert_uint_eq(reader.peerInstance(), 0x1122334455667788);
 }
 END_TEST
@@ -166,8 +166,8 @@ START_TEST(testHelloFaults)
 {
     assertError(Side::Worker, raw(3, "text"), Error::NotHello);
     assertError(Side::Worker, hello() + hello(), Error::BadHello);
-    assertError(Side::Worker, hello(kMaxHelloPayload - 1), Error::BadHello);
-    assertError(Side::Worker, hello(kMaxHelloPayload), Error::None);
+    assertError(Side::Worker, hello(kMinPayload - 1), Error::BadHello);
+    assertError(Side::Worker, hello(kMinPayload), Error::None);
 
     std::string bytes = hello();
     bytes[6] = 2;
@@ -179,7 +179,7 @@ START_TEST(testHelloFaults)
 
     std::string longName(8 + 256, 'n');
     store(&longName[0], kMagic);
-    store(&longName[4], std::uint32_t{1000});
+    store(&longName[4], kMinPayload);
     assertError(Side::Worker, raw(1, longName, 0, kVersion), Error::BadHello);
     longName.pop_back();
     assertError(Side::Worker, raw(1, longName, 0, kVersion), Error::None);

@@ -55,15 +55,15 @@ START_TEST(testEverythingSentReachesNginx)
 {
     start(defaults());
     Peer peer(socketPath());
-    peer.hello(1000);
+    peer.hello(3000);
     turnUntil("link", [] { return !recorder->links.empty(); });
 
     RelayLink* link = recorder->links[0];
-    ck_assert_uint_eq(link->maxPayload(), 1000);
+    ck_assert_uint_eq(link->maxPayload(), 3000);
     ck_assert(link->send(5, "text", kReportWritten, 9));
-    ck_assert(link->send(5, std::string(1000, 'x')));
-    ck_assert(!link->send(5, std::string(1001, 'x')));
-    ck_assert(!link->send(5, std::string(993, 'x'), 0, 9));
+    ck_assert(link->send(5, std::string(3000, 'x')));
+    ck_assert(!link->send(5, std::string(3001, 'x')));
+    ck_assert(!link->send(5, std::string(2993, 'x'), 0, 9));
     link->identify(5, "u", false);
     link->close(5, 1008, "reason");
     FanoutBuilder fanout(link->output(), "body", nullptr, 0);

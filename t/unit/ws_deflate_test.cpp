@@ -283,20 +283,16 @@ START_TEST(compressorWithContext)
     compressor.start(params);
     PeerInflater peer(11);
     std::string text = noise(500);
-    std::size_t sizes[4];
-    for (int i = 0; i < 4; ++i) {
+    std::size_t sizes[3];
+    for (std::size_t& size : sizes) {
         Buffer out;
-        if (i == 2) {
-            compressor.bypass();
-        }
         ck_assert(compressor.compress(options, pool, text, out) ==
                   Compressor::Result::Compressed);
         EXPECT_EQ(peer.message(out.view()), text);
-        sizes[i] = out.size();
+        size = out.size();
     }
     ck_assert_uint_lt(sizes[1], sizes[0] / 4);
-    ck_assert_uint_ge(sizes[2], sizes[0]);
-    ck_assert_uint_lt(sizes[3], sizes[0] / 4);
+    ck_assert_uint_lt(sizes[2], sizes[0] / 4);
 }
 END_TEST
 

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ngx_chat_module/ws/assembler.hpp"
+#include "t/unit/ws_assembler_memory.hpp"
 
 // Last: it defines a macro `fail` that the standard library's headers cannot
 // live with.
