@@ -14,27 +14,22 @@ namespace {
 
 // While Redis is away, how often is looked for requests whose time is over.
 constexpr std::uint64_t kExpireTick = 50;  // ms
-constexpr std::uint64_t kQuiet = 1000;     // ms between lines about one thing
 
 // Requests that wait for Redis or for those before: more are refused.
 constexpr std::size_t kMaxRequests = 100'000;
 
-// One bit of Batch::stored each, and the script has to unpack them.
-constexpr std::size_t kMaxGroup = 64;
 constexpr std::size_t kMaxGroupBytes = 256U << 10;
 
-// What one call writes: more keeps others waiting for too long, and costs
-// Redis more per byte than several calls.
-constexpr std::size_t kCallBytes = 1U << 20;
+// Recipients of one call at least, however large the messages.
 constexpr std::size_t kMinRecipients = 16;
+
+// A smaller chat gains nothing by resting: its groups share calls with others.
+constexpr std::size_t kRestRecipients = 100;
+constexpr std::uint64_t kLongestRest = 20;  // ms
 
 // Calls of one group on their way, so that a large message to many recipients
 // does not fill the connection.
 constexpr std::size_t kCallsOnTheWay = 4;
-
-constexpr char kStore[] =
-#include "worker/scripts/store.lua.inc"
-    ;
 
 // FNV-1a: the same in every process and version, unlike std::hash.
 std::uint32_t hashOf(std::string_view text)
@@ -53,15 +48,6 @@ std::size_t sizeOf(const News& news)
     return news.messageId.size() + news.before.size() + news.after.size();
 }
 
-template <typename Number>
-void takeNumber(std::string_view& text, Number& number)
-{
-    const auto end =
-        std::from_chars(text.data(), text.data() + text.size(), number).ptr;
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    text.remove_prefix(text.empty() ? 0 : 1);
-}
-
 }  // namespace
 
 RedisStore::RedisStore(uv_loop_t* loop, RedisConnection& connection,
@@ -70,15 +56,23 @@ RedisStore::RedisStore(uv_loop_t* loop, RedisConnection& connection,
       options_(options),
       batch_(std::clamp<std::size_t>(options.batch, 1, kMaxBatch)),
       events_(std::move(events)),
-      script_(kStore),
       timers_(loop),
-      timer_(timers_.create([this] { expire(); }))
+      calls_(timers_, connection, options,
+             [this](const StoreGroupPointer& group) {
+                 --group->unanswered;
+
+                 if (!group->sending) {
+                     send(group);
+                 }
+             }),
+      timer_(timers_.create([this] { expire(); })),
+      restTimer_(timers_.create([this] { endRests(); }))
 {
 }
 
 void RedisStore::connectionReady()
 {
-    script_.load(connection_);
+    calls_.connectionReady();
     std::vector<std::string> chats;
     chats.reserve(chats_.size());
 
@@ -98,7 +92,7 @@ void RedisStore::store(StoreRequest request, Inbox::StoreCallback callback)
         return;
     }
 
-    auto job = std::make_unique<Job>();
+    auto job = std::make_unique<StoreJob>();
     // The length keeps apart a sender "a:1" and its 2 from "a" and its 1:2.
     job->marker.append(options_.keyPrefix)
         .append("sent:")
@@ -123,7 +117,7 @@ void RedisStore::start(const std::string& chat)
 {
     const auto found = chats_.find(chat);
 
-    if (found == chats_.end() || found->second.busy) {
+    if (found == chats_.end() || found->second.busy || rests(found->second)) {
         return;
     }
 
@@ -152,8 +146,9 @@ void RedisStore::start(const std::string& chat)
         return;
     }
 
-    auto group = std::make_shared<Group>();
+    auto group = std::make_shared<StoreGroup>();
     group->chat = chat;
+    group->started = timers_.now();
     group->jobs = std::move(jobs);
     group->sequences.assign(group->recipients().size(), 0);
     queue.busy = true;
@@ -161,15 +156,21 @@ void RedisStore::start(const std::string& chat)
     send(group);
 }
 
+bool RedisStore::rests(const Queue& queue) const
+{
+    return timers_.now() < queue.restsUntil &&
+           queue.waiting.size() < queue.expected;
+}
+
 // The longest beginning of the queue that can go together; none when the
 // first one's send is on its way to another chat.
-std::vector<RedisStore::JobPointer> RedisStore::takeGroup(Queue& queue)
+std::vector<StoreJobPointer> RedisStore::takeGroup(Queue& queue)
 {
-    std::vector<JobPointer> jobs;
+    std::vector<StoreJobPointer> jobs;
     std::size_t bytes = 0;
 
-    while (!queue.waiting.empty() && jobs.size() < kMaxGroup) {
-        Job& next = *queue.waiting.front();
+    while (!queue.waiting.empty() && jobs.size() < StoreGroup::kMaxJobs) {
+        StoreJob& next = *queue.waiting.front();
         bytes += sizeOf(*next.request.news);
 
         const bool fits =
@@ -189,20 +190,15 @@ std::vector<RedisStore::JobPointer> RedisStore::takeGroup(Queue& queue)
     return jobs;
 }
 
-void RedisStore::split(Group& group) const
+void RedisStore::split(StoreGroup& group) const
 {
     const auto& list = group.recipients();
     std::size_t batches = group.jobs.front()->split;
 
     if (batches == 0) {
-        std::size_t bytes = 1;
-
-        for (const auto& job : group.jobs) {
-            bytes += sizeOf(*job->request.news);
-        }
-
-        const auto most =
-            std::min(std::max(kCallBytes / bytes, kMinRecipients), batch_);
+        const auto most = std::min(
+            std::max(kStoreCallBytes / (1 + group.bytes()), kMinRecipients),
+            batch_);
         batches = std::max<std::size_t>((list.size() + most - 1) / most, 1);
     }
 
@@ -225,14 +221,14 @@ void RedisStore::split(Group& group) const
 }
 
 // Keeps calls on their way until all are or one has failed.
-void RedisStore::send(const GroupPointer& group)
+void RedisStore::send(const StoreGroupPointer& group)
 {
     group->sending = true;  // a call may be answered within the loop
 
     while (!group->stopped() && group->sent < group->batches.size() &&
            group->unanswered < kCallsOnTheWay) {
         ++group->unanswered;
-        sendBatch(group, group->sent++);
+        calls_.submit(group, group->sent++);
     }
 
     group->sending = false;
@@ -242,111 +238,7 @@ void RedisStore::send(const GroupPointer& group)
     }
 }
 
-void RedisStore::sendBatch(const GroupPointer& group, std::size_t index)
-{
-    script_.run(
-        connection_,
-        12 + 4 * group->jobs.size() + group->batches[index].recipients.size(),
-        [this, group, index](RedisCommand& command) {
-            fillBatch(command, *group, index);
-        },
-        [this, group, index](const redisReply* reply,
-                             const std::string& error) {
-            --group->unanswered;
-            onBatch(*group, index, reply, error);
-
-            if (!group->sending) {
-                send(group);
-            }
-        });
-}
-
-void RedisStore::fillBatch(RedisCommand& command, const Group& group,
-                           std::size_t index) const
-{
-    const auto& batch = group.batches[index];
-    command.add(1 + group.jobs.size()).add(options_.keyPrefix, "nodes");
-
-    for (const auto& job : group.jobs) {
-        command.add(job->marker);
-    }
-
-    command.add(options_.inboxPrefix)
-        .add(options_.keyPrefix)
-        .add(options_.node.id)
-        .add(options_.dedupeWindow.count())
-        .add(options_.inboxTtl.count())
-        .add(options_.maxInboxMessages)
-        .add(options_.maxInboxBytes)
-        .add(index + 1)
-        .add(group.batches.size())
-        .add(batch.numbers);
-
-    for (const auto& job : group.jobs) {
-        const News& news = *job->request.news;
-        command.add(news.messageId).add(news.before).add(news.after);
-    }
-
-    const auto& list = group.recipients();
-
-    for (const auto recipient : batch.recipients) {
-        command.add(list[recipient].user);
-    }
-}
-
-// Now and then, however many messages are refused: metrics count them.
-void RedisStore::complain(const std::string& error)
-{
-    const std::uint64_t now = timers_.now();
-
-    if (now >= quietUntil_) {
-        quietUntil_ = now + kQuiet;
-        log::warn("redis: messages were not stored: {}", error);
-    }
-}
-
-void RedisStore::onBatch(Group& group, std::size_t index,
-                         const redisReply* reply, const std::string& error)
-{
-    auto text = reply == nullptr ? std::string_view() : textOf(reply);
-
-    if (reply == nullptr) {
-        group.disconnected |= error.starts_with("CONNECTION");
-
-        if (!group.disconnected) {
-            complain(error);
-        }
-
-        group.result = {StoreStatus::Failed, plainReason(error)};
-
-    } else if (text.starts_with('P')) {
-        text.remove_prefix(1);
-        takeNumber(text, group.splitJob);
-        takeNumber(text, group.split);
-
-    } else if (text.starts_with('F')) {
-        if (group.result.status != StoreStatus::Failed) {
-            group.result = {
-                StoreStatus::Full,
-                "the inbox of " + std::string(text.substr(1)) + " is full"};
-        }
-
-    } else {
-        Batch& batch = group.batches[index];
-        const auto stored = text.substr(0, group.jobs.size());
-        text.remove_prefix(std::min(text.size(), stored.size() + 1));
-
-        for (std::size_t k = 0; k < stored.size(); ++k) {
-            batch.stored |= stored[k] == '1' ? std::uint64_t{1} << k : 0;
-        }
-
-        for (const auto recipient : batch.recipients) {
-            takeNumber(text, group.sequences[recipient]);
-        }
-    }
-}
-
-void RedisStore::finish(Group& group)
+void RedisStore::finish(StoreGroup& group)
 {
     for (const auto& job : group.jobs) {
         markers_.erase(job->marker);
@@ -354,9 +246,10 @@ void RedisStore::finish(Group& group)
 
     Queue& queue = chats_.at(group.chat);
     queue.busy = false;
+    rest(group, queue);
 
     if (group.split != 0 && group.result.status == StoreStatus::Stored) {
-        Job& job = *group.jobs.at(group.splitJob - 1);
+        StoreJob& job = *group.jobs.at(group.splitJob - 1);
 
         if (std::exchange(job.told, true)) {
             group.result = {StoreStatus::Failed, plainReason({})};
@@ -398,12 +291,43 @@ void RedisStore::finish(Group& group)
     answer(group);
 }
 
+void RedisStore::rest(const StoreGroup& group, Queue& queue)
+{
+    const auto now = timers_.now();
+    const auto most = std::min(now - group.started, kLongestRest);
+    queue.expected = group.jobs.size() + queue.waiting.size();
+
+    if (most == 0 || queue.expected == 1 ||
+        group.recipients().size() < kRestRecipients) {
+        return;
+    }
+
+    queue.restsUntil = now + most;
+    resting_.emplace(queue.restsUntil, group.chat);
+
+    if (!restTimer_->running()) {
+        restTimer_->start(most);
+    }
+}
+
+void RedisStore::endRests()
+{
+    while (!resting_.empty() && resting_.begin()->first <= timers_.now()) {
+        const auto ended = resting_.extract(resting_.begin());
+        start(ended.mapped());
+    }
+
+    if (!resting_.empty()) {
+        restTimer_->start(resting_.begin()->first - timers_.now());
+    }
+}
+
 // To be made again, before all that wait. What became of them is not known
 // after a lost connection, and need not be: what is stored already is not
 // stored again, and the resync finds it.
-void RedisStore::putBack(Group& group, Queue& queue) const
+void RedisStore::putBack(StoreGroup& group, Queue& queue) const
 {
-    const auto lasting = [&](const JobPointer& job) {
+    const auto lasting = [&](const StoreJobPointer& job) {
         return !group.disconnected || timers_.now() < job->deadline;
     };
 
@@ -421,9 +345,9 @@ void RedisStore::putBack(Group& group, Queue& queue) const
 
 // What a job has got while the group as a whole has to be made again: it
 // rings when the job is answered.
-void RedisStore::keepBell(Group& group, std::size_t k)
+void RedisStore::keepBell(StoreGroup& group, std::size_t k)
 {
-    Job& job = *group.jobs[k];
+    StoreJob& job = *group.jobs[k];
     const auto bit = std::uint64_t{1} << k;
     Doorbell bell{{job.request.news}, {}, {}};
 
@@ -444,14 +368,16 @@ void RedisStore::keepBell(Group& group, std::size_t k)
     }
 }
 
-void RedisStore::answer(Group& group)
+void RedisStore::answer(StoreGroup& group)
 {
     for (std::size_t k = 0; k < group.jobs.size(); ++k) {
-        const Job& job = *group.jobs[k];
+        const StoreJob& job = *group.jobs[k];
         const auto bit = std::uint64_t{1} << k;
-        const bool here = std::any_of(
-            group.batches.begin(), group.batches.end(),
-            [bit](const Batch& batch) { return (batch.stored & bit) != 0; });
+        const bool here =
+            std::any_of(group.batches.begin(), group.batches.end(),
+                        [bit](const StoreBatch& batch) {
+                            return (batch.stored & bit) != 0;
+                        });
         const bool duplicate = group.result.status == StoreStatus::Stored &&
                                !here && job.bells.empty();
         job.callback(duplicate ? StoreResult{StoreStatus::Duplicate, {}}
@@ -475,7 +401,7 @@ void RedisStore::answer(Group& group)
 
 // One doorbell for all recipients that have got the same messages: for all of
 // them, unless a part was stored by an earlier attempt.
-void RedisStore::ring(const Group& group)
+void RedisStore::ring(const StoreGroup& group)
 {
     std::vector<std::uint64_t> rung = {0};
 
@@ -513,10 +439,10 @@ void RedisStore::expire()
         return;
     }
 
-    std::vector<JobPointer> expired;
+    std::vector<StoreJobPointer> expired;
 
     for (auto entry = chats_.begin(); entry != chats_.end();) {
-        auto& [waiting, busy, parked] = entry->second;
+        auto& [waiting, busy, parked, rest, expected] = entry->second;
 
         while (!waiting.empty() && waiting.front()->deadline <= timers_.now()) {
             expired.push_back(std::move(waiting.front()));

@@ -1,9 +1,11 @@
 // Storing messages in Redis: in the order of each chat, a group at a time.
 //
 // A chat has one group on its way; what comes meanwhile waits and goes as the
-// next group, with one script call per batch of recipients. A message to an
-// idle chat goes at once. A group has one list of recipients, and never the
-// same send twice.
+// next group. A message to an idle chat goes at once. A large chat that is not
+// idle rests between two groups, for as long as the last one took at most, or
+// until as many wait as were there: whoever was answered may have the next
+// message ready, and a message in company costs less than half of one alone.
+// A group has one list of recipients, and never the same send twice.
 //
 // A batch is stored as a whole or not at all, and remembered for each message
 // together with what was written, so that a send that is repeated after a
@@ -19,6 +21,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,7 +31,8 @@
 
 #include "inbox.hpp"
 #include "redis_connection.hpp"
-#include "redis_script.hpp"
+#include "redis_store_calls.hpp"
+#include "store_group.hpp"
 #include "stores.hpp"
 
 namespace chat {
@@ -53,87 +57,43 @@ class RedisStore {
     [[nodiscard]] std::size_t waiting() const { return requests_; }
 
   private:
-    struct Job {
-        StoreRequest request;
-        Inbox::StoreCallback callback;
-        std::string marker;
-        std::uint64_t deadline;  // ms: until then it is made again
-        std::size_t split = 0;   // batches of an earlier attempt, 0: unknown
-        bool told = false;       // its marker says so
-        bool alone = false;      // goes in a group of its own
-        std::vector<Doorbell> bells;  // of what a shared attempt has stored
-    };
-    using JobPointer = std::unique_ptr<Job>;
-
-    // Recipients of one script call, as indexes; JSON numbers come first.
-    struct Batch {
-        std::vector<std::uint32_t> recipients;
-        std::size_t numbers = 0;
-        std::uint64_t stored = 0;  // bit k: message k was stored by this call
-    };
-
-    struct Group {
-        std::string chat;
-        std::vector<JobPointer> jobs;
-        std::vector<Batch> batches;
-        // By recipient: the number of the first message that was stored.
-        std::vector<std::uint64_t> sequences;
-        std::size_t sent = 0;  // batches
-        std::size_t unanswered = 0;
-        bool sending = false;
-        bool disconnected = false;
-        std::size_t splitJob = 0;  // has been split before, into
-        std::size_t split = 0;     // so many; 0: none has
-        StoreResult result{StoreStatus::Stored, {}};
-
-        [[nodiscard]] const std::vector<Member>& recipients() const
-        {
-            return jobs.front()->request.recipients->list;
-        }
-        [[nodiscard]] bool stopped() const
-        {
-            return split != 0 || result.status != StoreStatus::Stored;
-        }
-    };
-    using GroupPointer = std::shared_ptr<Group>;
-
     struct Queue {
-        std::deque<JobPointer> waiting;
-        bool busy = false;    // a group is on its way
-        bool parked = false;  // in parked_
+        std::deque<StoreJobPointer> waiting;
+        bool busy = false;             // a group is on its way
+        bool parked = false;           // in parked_
+        std::uint64_t restsUntil = 0;  // ms, or until so many wait:
+        std::size_t expected = 0;
     };
 
     void start(const std::string& chat);
-    std::vector<JobPointer> takeGroup(Queue& queue);
-    void split(Group& group) const;
-    void send(const GroupPointer& group);
-    void sendBatch(const GroupPointer& group, std::size_t index);
-    void fillBatch(RedisCommand& command, const Group& group,
-                   std::size_t index) const;
-    void onBatch(Group& group, std::size_t index, const redisReply* reply,
-                 const std::string& error);
-    void complain(const std::string& error);
-    void finish(Group& group);
-    void putBack(Group& group, Queue& queue) const;
-    static void keepBell(Group& group, std::size_t k);
-    void answer(Group& group);
-    void ring(const Group& group);
+    bool rests(const Queue& queue) const;
+    std::vector<StoreJobPointer> takeGroup(Queue& queue);
+    void split(StoreGroup& group) const;
+    void send(const StoreGroupPointer& group);
+    void finish(StoreGroup& group);
+    void rest(const StoreGroup& group, Queue& queue);
+    void endRests();
+    void putBack(StoreGroup& group, Queue& queue) const;
+    static void keepBell(StoreGroup& group, std::size_t k);
+    void answer(StoreGroup& group);
+    void ring(const StoreGroup& group);
     void expire();
 
     RedisConnection& connection_;
     const InboxOptions& options_;
     std::size_t batch_;  // most recipients of one call
     Events events_;
-    RedisScript script_;
     UvTimers timers_;
+    RedisStoreCalls calls_;
     std::unique_ptr<Timer> timer_;  // while requests wait for Redis
     std::unordered_map<std::string, Queue> chats_;
     // What is on its way. The same send to another chat waits for it: whether
     // it is stored already must not change under way.
     std::unordered_set<std::string_view> markers_;
     std::vector<std::string> parked_;  // chats whose next one waits for that
-    std::uint64_t quietUntil_ = 0;     // ms: the next line in the log
-    std::size_t requests_ = 0;         // in chats_ and their groups
+    std::multimap<std::uint64_t, std::string> resting_;  // chats, by the end
+    std::unique_ptr<Timer> restTimer_;
+    std::size_t requests_ = 0;  // in chats_ and their groups
 };
 
 }  // namespace chat

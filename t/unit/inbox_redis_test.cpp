@@ -69,6 +69,17 @@ void checkStatus(const StoreResult& result, StoreStatus status)
                   static_cast<int>(result.status), result.reason.c_str());
 }
 
+// store.lua alone asks for several strings, once a call.
+long long storeCalls()
+{
+    const auto stats = redis->ask({"INFO", "commandstats"});
+    const std::string_view name = "cmdstat_mget:calls=";
+    const auto found = stats.find(name);
+    return found == std::string::npos
+               ? 0
+               : std::atoll(stats.c_str() + found + name.size());
+}
+
 const std::string kFirst = "WaitSendNews_1";
 
 }  // namespace
@@ -186,6 +197,101 @@ START_TEST(aCallIsBoundedInBytes)
     for (const auto& user : names(200)) {
         ck_assert_uint_eq(world.list(user).keys.size(), 1);
     }
+}
+END_TEST
+
+START_TEST(chatsShareACall)
+{
+    RedisWorld world;
+    world.inbox().arrive("1");
+    const auto before = storeCalls();
+    std::vector<StoreRequest> requests;
+    std::vector<std::string> wanted;
+
+    for (int chat = 0; chat < 40; ++chat) {
+        const auto id = std::to_string(chat);
+        requests.push_back(makeRequest(
+            "9", id, id, makeMembers({"1", "u" + id}, chat % 2 == 0), id));
+        wanted.push_back(id);
+    }
+
+    // One inbox cannot be written: that is the matter of its chat alone.
+    redis->ask({"LPUSH", "WaitSendNews_u7", "a list"});
+    wanted.erase(wanted.begin() + 7);
+    const auto statuses = world.storeAll(std::move(requests));
+    ck_assert_int_eq(storeCalls() - before, 1);
+
+    for (std::size_t chat = 0; chat < statuses.size(); ++chat) {
+        ck_assert(statuses[chat] ==
+                  (chat == 7 ? StoreStatus::Failed : StoreStatus::Stored));
+    }
+
+    // Whoever is in several chats has numbers without a gap.
+    ck_assert(world.ids("1") == wanted);
+    ck_assert(world.ids("u8") == std::vector<std::string>({"8"}));
+    const auto rung = world.nodes[0].rung("1");
+    ck_assert_uint_eq(rung.size(), wanted.size());
+    ck_assert_uint_eq(rung.back() - rung.front(), wanted.size() - 1);
+    ck_assert_uint_eq(world.list("1").last, rung.back());
+
+    redis->ask({"DEL", "WaitSendNews_u7"});
+    checkStatus(world.store("9", "7", "7", makeMembers({"1", "u7"}, false)),
+                StoreStatus::Stored);
+    ck_assert_uint_eq(world.list("1").last, rung.back() + 1);
+}
+END_TEST
+
+START_TEST(aCallIsBoundedInRecipients)
+{
+    auto options = makeOptions("a");
+    options.batch = 50;
+    RedisWorld world(options);
+    const auto before = storeCalls();
+    std::vector<StoreRequest> requests;
+
+    for (const char* chat : {"1", "2", "3", "4", "5"}) {
+        requests.push_back(
+            makeRequest("9", chat, chat, makeMembers(names(20)), chat));
+    }
+
+    for (const auto status : world.storeAll(std::move(requests))) {
+        ck_assert(status == StoreStatus::Stored);
+    }
+
+    ck_assert_int_eq(storeCalls() - before, 3);
+}
+END_TEST
+
+START_TEST(aBusyLargeChatWaitsForCompany)
+{
+    auto options = makeOptions("a");
+    options.batch = kMaxBatch;
+    RedisWorld world(options);
+    const auto before = storeCalls();
+    const auto members = makeMembers(names(kMaxBatch));
+    int answers = 0;
+    const auto count = [&](const StoreResult& result) {
+        checkStatus(result, StoreStatus::Stored);
+        ++answers;
+    };
+
+    // The first call takes some milliseconds. Whoever has its answer sends
+    // the next message, which goes together with the one that was waiting.
+    world.inbox().store(
+        makeRequest("8", "1", "a", members), [&](const StoreResult& result) {
+            count(result);
+            world.inbox().store(makeRequest("8", "2", "c", members), count);
+        });
+    world.loop.turn();
+    world.inbox().store(makeRequest("9", "1", "b", members), count);
+    ck_assert(world.loop.until([&] { return answers == 3; }));
+    ck_assert_int_eq(storeCalls() - before, 2);
+    ck_assert(world.ids("u0") == std::vector<std::string>({"a", "b", "c"}));
+
+    // Nobody who is alone waits.
+    checkStatus(world.store("8", "3", "d", members), StoreStatus::Stored);
+    checkStatus(world.store("8", "4", "e", members), StoreStatus::Stored);
+    ck_assert_int_eq(storeCalls() - before, 4);
 }
 END_TEST
 
@@ -764,6 +870,9 @@ int main()
                           aRetryKeepsTheSplitOfTheFirstAttempt,
                           aGroupThatWasStoredInPartIsCompleted,
                           aCallIsBoundedInBytes,
+                          chatsShareACall,
+                          aCallIsBoundedInRecipients,
+                          aBusyLargeChatWaitsForCompany,
                           aSenderMayHaveAColonInItsName,
                           keysHaveALife,
                           aLostCounterNeverRepeatsANumber,

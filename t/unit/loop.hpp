@@ -50,6 +50,9 @@ class Loop {
         return condition();
     }
 
+    // What is due, without waiting.
+    void turn() { uv_run(&loop_, UV_RUN_NOWAIT); }
+
     void turnFor(std::chrono::milliseconds time)
     {
         until([] { return false; }, time);

@@ -1,96 +1,142 @@
--- Stores a group of messages of one chat for one batch of its recipients: all
--- that are not stored yet, for all of the batch, or nothing.
+-- Stores messages in inboxes. A unit is some messages of one chat for one
+-- batch of its recipients: all of them that are not stored yet, for all of the
+-- batch, or nothing. The units of a call have nothing to do with each other.
 --
 -- KEYS[1]  leases of the nodes (zset: node -> end of its lease, ms)
--- KEYS[2] ...  marker of each message: which of its batches are stored
+-- KEYS[2] ...  marker of each message, unit after unit: which of its batches
+--              are stored
 -- ARGV[1]  prefix of inbox keys       ARGV[2]  prefix of all other keys
 -- ARGV[3]  the calling node           ARGV[4]  life of a marker, ms
 -- ARGV[5]  life of an inbox, ms
 -- ARGV[6]  most messages, ARGV[7] most bytes in an inbox (0: no limit)
--- ARGV[8]  number of this batch (from 1), ARGV[9] of how many
--- ARGV[10] how many recipients are JSON numbers: those come first
--- ARGV[11] ...  of each message: its id, the news before and the news after
---               the recipient; after that all recipients
+-- ARGV[8] ...  units. Each:
+--     number of the batch (from 1), of how many
+--     how many messages, how many recipients, how many of these are JSON
+--     numbers: those come first
+--     of each message: its id, the news before and after the recipient
+--     the recipients
 --
--- Reply, one string:
+-- Reply: a string for each unit:
 --   "<stored> <number> <number> ..."  stored: a digit for each message, 1 when
 --               it was stored now, 0 when it had been before; then the number
 --               of the first that was stored now, for each recipient. The
 --               others follow it without a gap.
 --   "P<i> <n>"  an earlier attempt has split message i (from 1) into n
---               batches; nothing is stored
---   "F<user>"   the inbox of this user is full; nothing is stored
+--               batches; nothing of the unit is stored
+--   "F<user>"   the inbox of this user is full; nothing of the unit is stored
+--   "E<error>"  an inbox could not be written; nothing of the unit is stored
 --
 -- Keys of a recipient are made from its inbox key and are in its cluster slot.
 
 local call = redis.call
 local format, sub, find = string.format, string.sub, string.find
+local concat, floor = table.concat, math.floor
 
 local inboxPrefix, prefix, node = ARGV[1], ARGV[2], ARGV[3]
-local life = ARGV[5]
 local maxMessages, maxBytes = tonumber(ARGV[6]), tonumber(ARGV[7])
-local batch, batches = tonumber(ARGV[8]), ARGV[9]
-local numbers = tonumber(ARGV[10])
-local messages = #KEYS - 1
-local first = 11 + 3 * messages
-local count = #ARGV - first + 1
 
--- Which messages are new here, by their position in the group.
-local stored, bits, new = {}, {}, {}
-local markers = call('MGET', unpack(KEYS, 2))
-for k = 1, messages do
-  local split, done = batches, nil
-  if markers[k] then
-    split, done = string.match(markers[k], '^(%d+):(%d+)$')
-  end
-  if done and not find(done, '0', 1, true) then
-    stored[k] = '0'
-  elseif split ~= batches then
-    return 'P' .. k .. ' ' .. split
-  elseif done and sub(done, batch, batch) == '1' then
-    stored[k] = '0'
-  else
-    stored[k] = '1'
-    bits[k] = done or string.rep('0', tonumber(batches))
-    new[#new + 1] = k
+-- Markers, then the counters of everybody who is in any unit: one MGET.
+local names = {unpack(KEYS, 2)}
+local markers = #names
+local units, users, last = {}, {}, {}
+
+local function readUnits()
+  local at, marker, count, total = 8, 1, 0, #ARGV
+  local counterPrefix = prefix .. 'seq:{' .. inboxPrefix
+
+  while at < total do
+    local messages, recipients = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+    local first = at + 5 + 3 * messages
+    units[#units + 1] = {
+      batch = tonumber(ARGV[at]), batches = ARGV[at + 1],
+      messages = messages, marker = marker, news = at + 5,
+      first = first, count = recipients, numbers = tonumber(ARGV[at + 4]),
+      -- Of the new messages:
+      stored = '', size = 0, marks = {}, fields = {}, befores = {},
+      afters = {}, sequences = {}, filled = false
+    }
+    marker = marker + messages
+    at = first + recipients
+
+    for i = first, at - 1 do
+      local user = ARGV[i]
+      if not last[user] then
+        last[user] = 0
+        count = count + 1
+        users[count] = user
+        names[markers + count] = counterPrefix .. user .. '}'
+      end
+    end
   end
 end
-local size = #new
-stored = table.concat(stored)
-if size == 0 then return stored end
 
-local time = call('TIME')
-local micros = time[1] * 1000000 + time[2]
+readUnits()
+local found = call('MGET', unpack(names))
 
-local boxes, counters = {}, {}
-local counterPrefix = prefix .. 'seq:{' .. inboxPrefix
-for i = 1, count do
-  local user = ARGV[first + i - 1]
-  boxes[i] = inboxPrefix .. user
-  counters[i] = counterPrefix .. user .. '}'
+local micros
+local function now()
+  if not micros then
+    local time = call('TIME')
+    micros = time[1] * 1000000 + time[2]
+  end
+  return micros
 end
--- By chance nobody may belong to this batch: only the markers are written.
-local last = count > 0 and call('MGET', unpack(counters)) or {}
 
 -- A counter that is missing starts at the time in microseconds, which is above
 -- every number that was handed out before it went missing.
-for i = 1, count do
-  last[i] = last[i] and tonumber(last[i]) or micros - 1
+for i, user in ipairs(users) do
+  last[user] = tonumber(found[markers + i] or now() - 1)
 end
 
--- A large limit is looked at when a number that 16 divides is handed out: what
--- is refused takes no number, so that a full inbox stays full, and exceeds its
--- limit by 15 messages at most.
-if maxMessages > 0 or maxBytes > 0 then
+-- Counters that have moved, as text: written at the end.
+local moved = {}
+
+-- Which messages of a unit are new, by their position; or what to reply.
+local function newOf(unit)
+  local new, stored, marks = {}, {}, unit.marks
+
+  for k = 1, unit.messages do
+    local split, done = unit.batches, nil
+    local marker = found[unit.marker + k - 1]
+    if marker then
+      split, done = string.match(marker, '^(%d+):(%d+)$')
+    end
+    if done and not find(done, '0', 1, true) then
+      stored[k] = '0'
+    elseif split ~= unit.batches then
+      return nil, 'P' .. k .. ' ' .. split
+    elseif done and sub(done, unit.batch, unit.batch) == '1' then
+      stored[k] = '0'
+    else
+      stored[k] = '1'
+      new[#new + 1] = k
+      done = done or string.rep('0', tonumber(unit.batches))
+      marks[#marks + 1] = names[unit.marker + k - 1]
+      marks[#marks + 1] = unit.batches .. ':' .. sub(done, 1, unit.batch - 1) ..
+                          '1' .. sub(done, unit.batch + 1)
+    end
+  end
+
+  unit.stored, unit.size = concat(stored), #new
+  return new
+end
+
+-- The user whose inbox has no room for the unit. A large limit is looked at
+-- when a number that 16 divides is handed out: what is refused takes no
+-- number, so that a full inbox stays full, and exceeds its limit by 15
+-- messages at most.
+local function fullInbox(unit)
+  local size = unit.size
   local step = (maxMessages == 0 or maxMessages > 1024) and 16 or 1
-  local floor = math.floor
-  for i = 1, count do
-    if step == 1 or floor((last[i] + size) / 16) > floor(last[i] / 16) then
-      local box = boxes[i]
+
+  for i = unit.first, unit.first + unit.count - 1 do
+    local number = last[ARGV[i]]
+    if step == 1 or floor((number + size) / 16) > floor(number / 16) then
+      local box = inboxPrefix .. ARGV[i]
       if (maxMessages > 0 and call('HLEN', box) + size > maxMessages) or
          (maxBytes > 0 and
           (call('MEMORY', 'USAGE', box) or 0) >= maxBytes) then
-        return 'F' .. ARGV[first + i - 1]
+        return ARGV[i]
       end
     end
   end
@@ -107,111 +153,182 @@ local function quote(text)
   return '"' .. text .. '"'
 end
 
-local fields, befores, afters = {}, {}, {}
-for j = 1, size do
-  local at = 8 + 3 * new[j]
-  fields[j], befores[j], afters[j] = '-' .. ARGV[at], ARGV[at + 1], ARGV[at + 2]
-end
+-- Writes the inboxes; unit.sequences has the first number for each.
+local function fill(unit)
+  local size, life = unit.size, ARGV[5]
+  local fields, befores, afters = unit.fields, unit.befores, unit.afters
+  local field, before, after = fields[1], befores[1], afters[1]
+  local sequences, entry = unit.sequences, {}
 
-local sequences, updates, entry = {}, {}, {}
-
--- The inboxes, then the counters of all.
-local function fill()
-  for i = 1, count do
-    local user, box, number = ARGV[first + i - 1], boxes[i], last[i]
-    if i > numbers then user = quote(user) end
-
-    local text
-    for j = 1, size do
-      text = format('%d', number + j)
-      entry[2 * j - 1] = text .. fields[j]
-      entry[2 * j] = befores[j] .. user .. afters[j]
-      if j == 1 then sequences[i] = text end
-    end
+  for i = 1, unit.count do
+    local user = ARGV[unit.first + i - 1]
+    local box, number = inboxPrefix .. user, last[user]
+    local value = i > unit.numbers and quote(user) or user
+    local text = format('%d', number + 1)
+    sequences[i] = text
 
     if size == 1 then
-      call('HSET', box, entry[1], entry[2])
+      call('HSET', box, text .. field, before .. value .. after)
     else
+      for j = 1, size do
+        if j > 1 then text = format('%d', number + j) end
+        entry[2 * j - 1] = text .. fields[j]
+        entry[2 * j] = befores[j] .. value .. afters[j]
+      end
       call('HSET', box, unpack(entry))
     end
 
     call('PEXPIRE', box, life)
-    updates[2 * i - 1], updates[2 * i] = counters[i], text
+    last[user], moved[user] = number + size, text
   end
-
-  call('MSET', unpack(updates))
 end
 
--- The doorbells of other nodes, each with those recipients that it holds.
-local function ring()
-  local others
+-- Other nodes that are alive, each with an empty list; nil when there are none.
+local function others()
+  local names = call('ZRANGE', KEYS[1], 0, -1)
+  if #names == 0 or (#names == 1 and names[1] == node) then return end
+
+  local lists
   for _, name in ipairs(call('ZRANGEBYSCORE', KEYS[1],
-                             format('(%d', micros / 1000), '+inf')) do
+                             format('(%d', now() / 1000), '+inf')) do
     if name ~= node then
-      others = others or {}
-      others[name] = {}
+      lists = lists or {}
+      lists[name] = {}
     end
   end
+  return lists
+end
 
-  if not others then return end
+local alone
+
+-- The doorbells of other nodes, each with those recipients that it holds.
+local function ring(unit)
+  if alone then return end
+  local lists = others()
+  if not lists then
+    alone = true
+    return
+  end
 
   local presencePrefix = prefix .. 'presence:{' .. inboxPrefix
-  for i = 1, count do
-    local user = ARGV[first + i - 1]
+  for i = 1, unit.count do
+    local user = ARGV[unit.first + i - 1]
     local holders = call('ZRANGE', presencePrefix .. user .. '}', 0, -1)
     for _, name in ipairs(holders) do
-      local list = others[name]
+      local list = lists[name]
       if list then
-        list[#list + 1] = (i > numbers and 's' or 'n') .. #user .. ':' ..
-                          user .. sequences[i]
+        list[#list + 1] = (i > unit.numbers and 's' or 'n') .. #user .. ':' ..
+                          user .. unit.sequences[i]
       end
     end
   end
 
-  for name, list in pairs(others) do
+  for name, list in pairs(lists) do
     if #list > 0 then
       local stream = prefix .. 'node:' .. name
       local doorbell = {'n', call('INCR', stream .. ':count')}
-      for j = 1, size do
-        for _, item in ipairs({'m', sub(fields[j], 2), 'b', befores[j],
-                               'a', afters[j]}) do
+      for j = 1, unit.size do
+        for _, item in ipairs({'m', sub(unit.fields[j], 2),
+                               'b', unit.befores[j], 'a', unit.afters[j]}) do
           doorbell[#doorbell + 1] = item
         end
       end
       doorbell[#doorbell + 1] = 'r'
-      doorbell[#doorbell + 1] = table.concat(list, ' ')
+      doorbell[#doorbell + 1] = concat(list, ' ')
       call('XADD', stream, 'MAXLEN', '~', '10000', '*', unpack(doorbell))
     end
   end
 end
 
--- Takes back what was done so far: the batch is stored as a whole or not at
--- all, whatever stands in the way (a key of another type, say). The counters
--- stay where they are: a number that is skipped costs a look into the inbox,
--- one that is handed out twice a message.
-local function undo()
-  for i = 1, #sequences do
-    for j = 1, size do
-      redis.pcall('HDEL', boxes[i], format('%d', last[i] + j) .. fields[j])
+-- Takes back what was written of a unit: it is stored as a whole or not at
+-- all, whatever stands in the way (a key of another type, say). Its numbers
+-- are handed out again only while nobody can have heard of them.
+local function undo(unit, reuse)
+  for i, sequence in ipairs(unit.sequences) do
+    local user, number = ARGV[unit.first + i - 1], tonumber(sequence)
+    for j = 1, unit.size do
+      redis.pcall('HDEL', inboxPrefix .. user,
+                  format('%d', number + j - 1) .. unit.fields[j])
+    end
+    if reuse then
+      last[user] = number - 1
+      moved[user] = moved[user] and format('%d', number - 1)
     end
   end
 end
 
-local good, problem = pcall(function()
-  if count == 0 then return end
-  fill()
-  ring()
-end)
+local function store(unit)
+  local new, refusal = newOf(unit)
+  if not new then return refusal end
+  if unit.size == 0 then return unit.stored end
 
-if not good then
-  undo()
-  return type(problem) == 'table' and problem or redis.error_reply(problem)
+  if maxMessages > 0 or maxBytes > 0 then
+    local user = fullInbox(unit)
+    if user then return 'F' .. user end
+  end
+
+  for j, k in ipairs(new) do
+    local at = unit.news + 3 * (k - 1)
+    unit.fields[j] = '-' .. ARGV[at]
+    unit.befores[j], unit.afters[j] = ARGV[at + 1], ARGV[at + 2]
+  end
+
+  fill(unit)
+  unit.filled = true
+  return unit.stored .. ' ' .. concat(unit.sequences, ' ')
 end
 
-for j = 1, size do
-  local k = new[j]
-  local done = sub(bits[k], 1, batch - 1) .. '1' .. sub(bits[k], batch + 1)
-  call('SET', KEYS[k + 1], batches .. ':' .. done, 'PX', ARGV[4])
+local function count()
+  local updates, n = {}, 0
+  for i, user in ipairs(users) do
+    if moved[user] then
+      updates[n + 1], updates[n + 2] = names[markers + i], moved[user]
+      n = n + 2
+    end
+  end
+  if n > 0 then call('MSET', unpack(updates)) end
 end
 
-return stored .. ' ' .. table.concat(sequences, ' ')
+local function mark(unit)
+  for i = 1, #unit.marks, 2 do
+    call('SET', unit.marks[i], unit.marks[i + 1], 'PX', ARGV[4])
+  end
+end
+
+-- Runs a step, for one unit or for all. What goes wrong there is the matter of
+-- that unit when a key of its own is to blame, otherwise of the whole call.
+local reply, problem = {}, nil
+
+local function try(step, u, reuse)
+  local good, result = pcall(step, units[u])
+  if good then return result end
+  local text = type(result) == 'table' and result.err or tostring(result)
+  if not u or not find(text, 'WRONGTYPE', 1, true) then
+    problem = text
+    return
+  end
+  undo(units[u], reuse)
+  units[u].filled = false
+  return 'E' .. text
+end
+
+for u = 1, #units do
+  reply[u] = problem or try(store, u, true)
+end
+
+if not problem then try(count) end
+
+for _, step in ipairs({ring, mark}) do
+  for u, unit in ipairs(units) do
+    if unit.filled and not problem then
+      reply[u] = try(step, u) or reply[u]
+    end
+  end
+end
+
+if problem then
+  for _, unit in ipairs(units) do undo(unit) end
+  return redis.error_reply(problem)
+end
+
+return reply
