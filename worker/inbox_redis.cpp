@@ -1,5 +1,6 @@
 #include "inbox_redis.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -14,6 +15,9 @@ namespace {
 // are busy for long with one user.
 constexpr std::size_t kKeysAtOnce = 2000;
 constexpr std::size_t kKeysPerPage = 1000;
+
+// Inboxes that are listed by one call.
+constexpr std::size_t kListings = 256;
 
 constexpr char kList[] =
 #include "worker/scripts/list.lua.inc"
@@ -53,7 +57,9 @@ InboxRedis::InboxRedis(uv_loop_t* loop, const InboxOptions& options)
                       doorbell_(doorbell);
                   }}),
       list_(kList),
-      scan_(kScan)
+      scan_(kScan),
+      timers_(loop),
+      turnEnd_(timers_.create([this] { endTurn(); }))
 {
     connection_.start();
     node_.start();
@@ -172,26 +178,87 @@ void InboxRedis::list(std::string_view user, std::uint64_t after,
     listing->counter = options_.keyPrefix + "seq:{" + listing->inbox + "}";
     listing->after = after;
     listing->callback = std::move(callback);
+    listings_.push_back(std::move(listing));
+    turnEnd_->start(0);
+}
 
+void InboxRedis::arrive(std::string_view user)
+{
+    presence_.arrive(user);
+    turnEnd_->start(0);
+}
+
+// Who arrives is known to the other nodes before the inbox is listed.
+void InboxRedis::endTurn()
+{
+    presence_.flush();
+    Listings part;
+
+    for (auto& listing : std::exchange(listings_, {})) {
+        part.push_back(std::move(listing));
+
+        if (part.size() == kListings) {
+            listTogether(std::exchange(part, {}));
+        }
+    }
+
+    if (!part.empty()) {
+        listTogether(std::move(part));
+    }
+}
+
+void InboxRedis::listTogether(Listings part)
+{
+    const auto listings = std::make_shared<const Listings>(std::move(part));
     list_.run(
-        connection_, 5,
-        [listing](RedisCommand& command) {
-            command.add(2)
-                .add(listing->inbox)
-                .add(listing->counter)
-                .add(listing->after)
-                .add(kKeysAtOnce);
+        connection_, 2 + 3 * listings->size(),
+        [listings](RedisCommand& command) {
+            command.add(2 * listings->size());
+
+            for (const auto& listing : *listings) {
+                command.add(listing->inbox).add(listing->counter);
+            }
+
+            command.add(kKeysAtOnce);
+
+            for (const auto& listing : *listings) {
+                command.add(listing->after);
+            }
         },
-        [this, listing](const redisReply* reply, const std::string& error) {
-            onListed(listing, reply, error);
+        [this, listings](const redisReply* reply, const std::string& error) {
+            onListed(*listings, reply, error);
         });
 }
 
-void InboxRedis::onListed(const std::shared_ptr<Listing>& listing,
-                          const redisReply* reply, const std::string& error)
+void InboxRedis::onListed(const Listings& listings, const redisReply* reply,
+                          const std::string& error)
 {
-    if (reply == nullptr || reply->elements < 2) {
-        listing->fail(error);
+    const std::size_t answered = reply == nullptr ? 0 : reply->elements;
+
+    for (std::size_t i = 0; i < std::min(answered, listings.size()); ++i) {
+        onListed(listings[i], reply->element[i]);
+    }
+
+    if (answered >= listings.size()) {
+        return;
+    }
+
+    const auto left = listings.begin() + static_cast<std::ptrdiff_t>(answered);
+
+    if (answered > 0) {
+        listTogether(Listings(left, listings.end()));
+        return;
+    }
+
+    std::for_each(left, listings.end(),
+                  [&](const auto& listing) { listing->fail(error); });
+}
+
+void InboxRedis::onListed(const std::shared_ptr<Listing>& listing,
+                          const redisReply* reply)
+{
+    if (reply->elements < 2) {
+        listing->fail({});
         return;
     }
 

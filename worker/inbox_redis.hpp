@@ -17,6 +17,7 @@
 #include "redis_script.hpp"
 #include "redis_store.hpp"
 #include "stores.hpp"
+#include "uv_timers.hpp"
 
 namespace chat {
 
@@ -35,7 +36,7 @@ class InboxRedis : public Inbox {
               SnapshotCallback callback) override;
     void read(std::string_view user, std::vector<std::string> keys,
               ReadCallback callback) override;
-    void arrive(std::string_view user) override { presence_.arrive(user); }
+    void arrive(std::string_view user) override;
     void leave(std::string_view user) override { presence_.leave(user); }
     void onDoorbell(DoorbellHandler handler) override;
     void onResync(ResyncHandler handler) override;
@@ -48,9 +49,14 @@ class InboxRedis : public Inbox {
 
   private:
     struct Listing;
+    using Listings = std::vector<std::shared_ptr<Listing>>;
 
+    void endTurn();
+    void listTogether(Listings part);
+    void onListed(const Listings& listings, const redisReply* reply,
+                  const std::string& error);
     void onListed(const std::shared_ptr<Listing>& listing,
-                  const redisReply* reply, const std::string& error);
+                  const redisReply* reply);
     void scan(const std::shared_ptr<Listing>& listing,
               const std::string& cursor);
 
@@ -67,6 +73,9 @@ class InboxRedis : public Inbox {
     RedisScript list_;
     RedisScript scan_;
     RedisCommand command_;
+    Listings listings_;  // asked for in this turn of the loop
+    UvTimers timers_;
+    std::unique_ptr<Timer> turnEnd_;
 };
 
 }  // namespace chat

@@ -1,6 +1,6 @@
 #include "redis_presence.hpp"
 
-#include <algorithm>
+#include <utility>
 
 namespace chat {
 
@@ -27,42 +27,70 @@ RedisPresence::RedisPresence(uv_loop_t* loop, RedisConnection& connection,
     timer_->start(kRenewTick);
 }
 
-bool RedisPresence::holds(std::string_view user) const
-{
-    return byName_.count(user) != 0;
-}
-
 void RedisPresence::arrive(std::string_view user)
 {
-    if (holds(user)) {
+    if (users_.find(user) != users_.end()) {
         return;
     }
 
-    users_.push_back({std::string(user), timers_.now()});
-    const auto added = std::prev(users_.end());
-    byName_.emplace(added->name, added);
-    assertRange(added, 1);
+    link(*users_.try_emplace(std::string(user)).first);
+    arrived_.emplace_back(user);
 }
 
 void RedisPresence::leave(std::string_view user)
 {
-    const auto found = byName_.find(user);
+    const auto found = users_.find(user);
 
-    if (found == byName_.end()) {
+    if (found == users_.end()) {
         return;
     }
 
-    const auto entry = found->second;
-    const std::string key = options_.keyPrefix + "presence:{" +
-                            options_.inboxPrefix + entry->name + "}";
-    byName_.erase(found);
-    users_.erase(entry);
+    const bool said = found->second.said != 0;
+    unlink(*found);
+    users_.erase(found);
+
+    if (!said) {
+        return;
+    }
+
+    const std::string key =
+        options_.keyPrefix + "presence:{" + options_.inboxPrefix;
 
     // Lost together with the connection: the entry rings doorbells that
     // nobody needs until its life is over.
-    connection_.send(
-        command_.begin(3).add("ZREM").add(key).add(options_.node.id),
-        [](const redisReply*, const std::string&) {});
+    connection_.send(command_.begin(3)
+                         .add("ZREM")
+                         .add(key, std::string(user) + "}")
+                         .add(options_.node.id),
+                     [](const redisReply*, const std::string&) {});
+}
+
+void RedisPresence::flush()
+{
+    if (!connection_.ready()) {
+        arrived_.clear();  // assertAll() follows
+    }
+
+    std::vector<std::string> names;
+
+    for (auto& name : std::exchange(arrived_, {})) {
+        const auto found = users_.find(name);
+
+        if (found == users_.end() || found->second.said != 0) {
+            continue;  // gone again, or said by assertAll()
+        }
+
+        found->second.said = 1;
+        names.push_back(std::move(name));
+
+        if (names.size() == kUsersPerCall) {
+            say(std::exchange(names, {}));
+        }
+    }
+
+    if (!names.empty()) {
+        say(std::move(names));
+    }
 }
 
 void RedisPresence::assertAll()
@@ -70,34 +98,25 @@ void RedisPresence::assertAll()
     script_.load(connection_);
 
     const auto now = timers_.now();
-    auto next = users_.begin();
+    std::vector<std::string> names;
+    arrived_.clear();
 
-    for (std::size_t left = users_.size(); left > 0;) {
-        const auto count = std::min(left, kUsersPerCall);
-        assertRange(next, count);
-        left -= count;
+    for (User* user = oldest_; user != nullptr; user = user->second.after) {
+        user->second.renewed = now;
+        user->second.said = 1;
+        names.push_back(user->first);
 
-        for (std::size_t i = 0; i < count; ++i) {
-            (next++)->renewed = now;
+        if (names.size() == kUsersPerCall || user == newest_) {
+            say(std::exchange(names, {}));
         }
     }
 }
 
-void RedisPresence::assertRange(Users::const_iterator begin, std::size_t count)
+void RedisPresence::say(std::vector<std::string> names)
 {
-    if (!connection_.ready()) {
-        return;  // assertAll() follows
-    }
-
-    std::vector<std::string> names;
-    names.reserve(count);
-
-    for (std::size_t i = 0; i < count; ++i) {
-        names.push_back((begin++)->name);
-    }
-
+    const auto arguments = 5 + names.size();
     script_.run(
-        connection_, 5 + count,
+        connection_, arguments,
         [this, names = std::move(names)](RedisCommand& command) {
             command.add(0)
                 .add(options_.inboxPrefix)
@@ -123,23 +142,38 @@ void RedisPresence::renewSome()
 {
     timer_->start(kRenewTick);
     const auto now = timers_.now();
-    std::size_t due = 0;
+    std::vector<std::string> names;
 
-    for (auto user = users_.begin();
-         user != users_.end() && due < kUsersPerCall &&
-         user->renewed + kRenewAfter <= now;
-         ++user) {
-        user->renewed = now;
-        ++due;
+    while (oldest_ != nullptr && names.size() < kUsersPerCall &&
+           oldest_->second.renewed + kRenewAfter <= now) {
+        User& user = *oldest_;
+        names.push_back(user.first);
+        unlink(user);
+        link(user);
     }
 
-    if (due == 0) {
-        return;
+    if (!names.empty() && connection_.ready()) {
+        say(std::move(names));
     }
+}
 
-    assertRange(users_.begin(), due);
-    users_.splice(users_.end(), users_, users_.begin(),
-                  std::next(users_.begin(), static_cast<std::ptrdiff_t>(due)));
+// As the one that was renewed last.
+void RedisPresence::link(User& user)
+{
+    Place& place = user.second;
+    place.renewed = timers_.now();
+    place.before = std::exchange(newest_, &user);
+    place.after = nullptr;
+    (place.before != nullptr ? place.before->second.after : oldest_) = &user;
+}
+
+void RedisPresence::unlink(User& user)
+{
+    const Place& place = user.second;
+    (place.before != nullptr ? place.before->second.after : oldest_) =
+        place.after;
+    (place.after != nullptr ? place.after->second.before : newest_) =
+        place.before;
 }
 
 }  // namespace chat

@@ -11,11 +11,13 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <list>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "redis_connection.hpp"
 #include "redis_script.hpp"
@@ -32,26 +34,42 @@ class RedisPresence {
   public:
     RedisPresence(uv_loop_t* loop, RedisConnection& connection,
                   const InboxOptions& options);
+    RedisPresence(const RedisPresence&) = delete;
+    RedisPresence& operator=(const RedisPresence&) = delete;
 
+    // Said by the next flush(), together with all others.
     void arrive(std::string_view user);
     void leave(std::string_view user);
+    void flush();
 
     // After the connection was away: says everything again, before any
     // command that is sent later.
     void assertAll();
 
-    [[nodiscard]] bool holds(std::string_view user) const;
     [[nodiscard]] bool empty() const { return users_.empty(); }
-    [[nodiscard]] std::size_t size() const { return users_.size(); }
 
   private:
-    struct User {
-        std::string name;
-        std::uint64_t renewed;  // ms of the loop's clock
+    struct NameHash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view name) const
+        {
+            return std::hash<std::string_view>()(name);
+        }
     };
-    using Users = std::list<User>;  // front: renewed longest ago
 
-    void assertRange(Users::const_iterator begin, std::size_t count);
+    // A place in the order of renewal. There is one for every user here.
+    struct Place;
+    using User = std::pair<const std::string, Place>;
+    struct Place {
+        User* before = nullptr;
+        User* after = nullptr;
+        std::uint64_t renewed : 63 = 0;  // ms of the loop's clock
+        std::uint64_t said : 1 = 0;
+    };
+
+    void link(User& user);
+    void unlink(User& user);
+    void say(std::vector<std::string> names);
     void renewSome();
 
     RedisConnection& connection_;
@@ -59,8 +77,10 @@ class RedisPresence {
     RedisScript script_;
     UvTimers timers_;
     std::unique_ptr<Timer> timer_;
-    Users users_;
-    std::unordered_map<std::string_view, Users::iterator> byName_;
+    std::unordered_map<std::string, Place, NameHash, std::equal_to<>> users_;
+    User* oldest_ = nullptr;  // renewed longest ago
+    User* newest_ = nullptr;
+    std::vector<std::string> arrived_;  // since the last flush()
     RedisCommand command_;
 };
 

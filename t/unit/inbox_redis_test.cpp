@@ -286,12 +286,13 @@ START_TEST(aBusyLargeChatWaitsForCompany)
     world.inbox().store(makeRequest("9", "1", "b", members), count);
     ck_assert(world.loop.until([&] { return answers == 3; }));
     ck_assert_int_eq(storeCalls() - before, 2);
-    ck_assert(world.ids("u0") == std::vector<std::string>({"a", "b", "c"}));
 
     // Nobody who is alone waits.
     checkStatus(world.store("8", "3", "d", members), StoreStatus::Stored);
     checkStatus(world.store("8", "4", "e", members), StoreStatus::Stored);
     ck_assert_int_eq(storeCalls() - before, 4);
+    ck_assert(world.ids("u0") ==
+              std::vector<std::string>({"a", "b", "c", "d", "e"}));
 }
 END_TEST
 
@@ -436,6 +437,50 @@ START_TEST(aLargeInboxIsListedInPages)
     ck_assert_uint_eq(all.last, 6999);
     ck_assert_str_eq(all.keys[6998].c_str(), "6999-x");
     ck_assert_uint_eq(world.list("1", 6000).keys.size(), 999);
+}
+END_TEST
+
+START_TEST(arrivalsAndListsShareCalls)
+{
+    RedisWorld world;
+    const auto before = storeCalls();  // list.lua, too, asks once a call
+    std::map<std::string, Snapshot> found;
+    const std::vector<std::size_t> sizes = {900, 0, 900, 7, 2500, 900, 3};
+
+    for (std::size_t u = 0; u < sizes.size(); ++u) {
+        const auto user = std::to_string(u);
+        std::vector<std::string> command = {"HSET", "WaitSendNews_" + user};
+
+        for (std::size_t i = 1; i <= sizes[u]; ++i) {
+            command.push_back(std::to_string(i) + "-x");
+            command.push_back("{}");
+        }
+
+        redis->ask(command);
+        redis->ask({"SET", "chat:seq:{WaitSendNews_" + user + "}",
+                    std::to_string(sizes[u])});
+        world.inbox().arrive(user);
+        world.inbox().list(user, 0, [&, user](Snapshot snapshot) {
+            found[user] = std::move(snapshot);
+        });
+    }
+
+    world.inbox().leave("3");
+    ck_assert(world.loop.until([&] { return found.size() == sizes.size(); }));
+
+    for (std::size_t u = 0; u < sizes.size(); ++u) {
+        const auto& snapshot = found[std::to_string(u)];
+        ck_assert_uint_eq(snapshot.keys.size(), sizes[u]);
+        ck_assert_uint_eq(snapshot.last, sizes[u]);
+        ck_assert_int_eq(redis->number({"EXISTS",
+                                        "chat:presence:{"
+                                        "WaitSendNews_" +
+                                            std::to_string(u) + "}"}),
+                         u == 3 ? 0 : 1);
+    }
+
+    // 900, 900 and 7 keys; 900 and 3.
+    ck_assert_int_eq(storeCalls() - before, 2);
 }
 END_TEST
 
@@ -880,6 +925,7 @@ int main()
                           anUnwritableInboxLeavesNoTrace,
                           aLimitInBytes,
                           aLargeInboxIsListedInPages,
+                          arrivalsAndListsShareCalls,
                           failuresHaveAPlainReason,
                           aStoppedServerCostsTheTimeoutAndNoMore,
                           aRestartedServerIsFoundAgain,

@@ -5,17 +5,21 @@
 -- ARGV[5] ... users
 --
 -- An entry counts only while its node has a lease (renew.lua): its own life
--- is there to clear away what dead nodes leave behind, and may be long.
+-- is there to clear away what dead nodes leave behind, and may be long. They
+-- are looked for when an entry is renewed.
 
-local time = redis.call('TIME')
+local call = redis.call
+local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local ends = string.format('%d', now + ARGV[4])
+local past, ends = string.format('%d', now), string.format('%d', now + ARGV[4])
+local prefix = ARGV[2] .. 'presence:{' .. ARGV[1]
 
 for i = 5, #ARGV do
-  local key = ARGV[2] .. 'presence:{' .. ARGV[1] .. ARGV[i] .. '}'
-  redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%d', now))
-  redis.call('ZADD', key, ends, ARGV[3])
-  redis.call('PEXPIRE', key, ARGV[4])
+  local key = prefix .. ARGV[i] .. '}'
+  if call('ZADD', key, ends, ARGV[3]) == 0 then
+    call('ZREMRANGEBYSCORE', key, '-inf', past)
+  end
+  call('PEXPIRE', key, ARGV[4])
 end
 
 return #ARGV - 4
