@@ -193,62 +193,60 @@ void App::finish()
     hub_.reset();
 }
 
-std::vector<Metric> App::metrics() const
+Metrics App::metrics() const
 {
-    std::vector<Metric> all;
-    const auto gauge = [&all](std::string_view name, std::uint64_t value,
-                              std::string_view help) {
-        all.push_back({name, Metric::Type::Gauge, help, value});
-    };
-    const auto counter = [&all](std::string_view name, std::uint64_t value,
-                                std::string_view help) {
-        all.push_back({name, Metric::Type::Counter, help, value});
-    };
-    gauge("sessions", hub_->sessions(), "Sessions attached now.");
-    gauge("users", hub_->users(), "Users with a session now.");
-    gauge("held_bytes", hub_->heldBytes(),
-          "News held for sessions that are catching up.");
-    gauge("acknowledge_waiting", chat_->waitingAcknowledgements(),
-          "Keys that wait for Redis to be deleted.");
-    gauge("redis_up", inbox_->available() ? 1 : 0,
-          "Whether inboxes can be used.");
+    Metrics all;
+    all.gauge("sessions", hub_->sessions(), "Sessions attached now.");
+    all.gauge("users", hub_->users(), "Users with a session now.");
+    all.gauge("held_bytes", hub_->heldBytes(),
+              "News held for sessions that are catching up.");
+    all.gauge("acknowledge_waiting", chat_->waitingAcknowledgements(),
+              "Keys that wait for Redis to be deleted.");
+    all.gauge("redis_up", inbox_->available() ? 1 : 0,
+              "Whether inboxes can be used.");
     const auto inbox = inbox_->stats();
-    gauge("redis_waiting", inbox.waiting, "Messages that wait for Redis.");
-    gauge("redis_commands", inbox.inFlight, "Commands without an answer.");
-    counter("redis_losses_total", inbox.losses,
-            "Times that a connection to Redis was lost.");
-    counter("node_doorbells_total", inbox.doorbells,
-            "Messages that other nodes rang for.");
-    counter("node_gaps_total", inbox.gaps,
-            "Times that doorbells of other nodes were missed.");
-    counter("node_lapses_total", inbox.lapses,
-            "Times that the lease of this node had run out.");
-    appendCounters(all, counters_);
+    all.gauge("redis_waiting", inbox.waiting, "Messages that wait for Redis.");
+    all.gauge("redis_commands", inbox.inFlight, "Commands without an answer.");
+    all.counter("redis_store_groups_total", inbox.groups,
+                "Groups of messages that were stored together.");
+    all.counter("redis_store_calls_total", inbox.calls,
+                "Script calls that stored them.");
+    all.counter("redis_store_rests_total", inbox.rests,
+                "Times that a busy chat rested between two groups.");
+    all.counter("redis_losses_total", inbox.losses,
+                "Times that a connection to Redis was lost.");
+    all.counter("node_doorbells_total", inbox.doorbells,
+                "Messages that other nodes rang for.");
+    all.counter("node_gaps_total", inbox.gaps,
+                "Times that doorbells of other nodes were missed.");
+    all.counter("node_lapses_total", inbox.lapses,
+                "Times that the lease of this node had run out.");
+    all.add(counters_);
     const auto relay = server_->stats();
-    gauge("relay_links", relay.links, "nginx workers connected now.");
-    gauge("relay_tickets", relay.tickets,
-          "Messages from nginx that are not dealt with yet.");
-    gauge("relay_queued_bytes", relay.queued, "Bytes that wait for nginx.");
-    counter("relay_accepted_total", relay.accepted, "Relay connections.");
-    counter("relay_failed_total", relay.failed,
-            "Relay connections dropped for a fault of nginx' side.");
-    counter("relay_congested_total", relay.congested,
-            "Times that an nginx worker did not read fast enough.");
-    counter("relay_bytes_in_total", relay.bytesIn, "Bytes from nginx.");
-    counter("relay_bytes_out_total", relay.bytesOut, "Bytes to nginx.");
+    all.gauge("relay_links", relay.links, "nginx workers connected now.");
+    all.gauge("relay_tickets", relay.tickets,
+              "Messages from nginx that are not dealt with yet.");
+    all.gauge("relay_queued_bytes", relay.queued, "Bytes that wait for nginx.");
+    all.counter("relay_accepted_total", relay.accepted, "Relay connections.");
+    all.counter("relay_failed_total", relay.failed,
+                "Relay connections dropped for a fault of nginx' side.");
+    all.counter("relay_congested_total", relay.congested,
+                "Times that an nginx worker did not read fast enough.");
+    all.counter("relay_bytes_in_total", relay.bytesIn, "Bytes from nginx.");
+    all.counter("relay_bytes_out_total", relay.bytesOut, "Bytes to nginx.");
     const auto cache = membership_->stats();
-    gauge("membership_chats", cache.chats, "Chats in the cache.");
-    gauge("membership_members", cache.members, "Members in the cache.");
-    counter("membership_hits_total", cache.hits,
-            "Look-ups answered by the cache.");
-    counter("membership_misses_total", cache.misses,
-            "Look-ups that asked the database.");
-    counter("membership_failures_total", cache.failures,
-            "Look-ups that the database did not answer.");
-    counter("membership_evicted_total", cache.evicted,
-            "Chats that left the cache for lack of room.");
-    counter("membership_stale_total", cache.stale,
-            "Look-ups answered with old members, the database was away.");
+    all.gauge("membership_chats", cache.chats, "Chats in the cache.");
+    all.gauge("membership_members", cache.members, "Members in the cache.");
+    all.counter("membership_hits_total", cache.hits,
+                "Look-ups answered by the cache.");
+    all.counter("membership_misses_total", cache.misses,
+                "Look-ups that asked the database.");
+    all.counter("membership_failures_total", cache.failures,
+                "Look-ups that the database did not answer.");
+    all.counter("membership_evicted_total", cache.evicted,
+                "Chats that left the cache for lack of room.");
+    all.counter("membership_stale_total", cache.stale,
+                "Look-ups answered with old members, the database was away.");
     return all;
 }
 

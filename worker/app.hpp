@@ -46,7 +46,7 @@ class App {
     void reload();
     void stop();
     void finish();
-    [[nodiscard]] std::vector<Metric> metrics() const;
+    [[nodiscard]] Metrics metrics() const;
 
     uv_loop_t* loop_;
     Config config_;

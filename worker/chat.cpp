@@ -315,10 +315,10 @@ void Chat::onRequest(relay::RelayLink& link, std::uint64_t request,
     const bool asJson =
         content.path.find("format=json") != std::string_view::npos;
     if (asJson) {
-        link.respond(request, 200, "application/json", renderJson(metrics_()));
+        link.respond(request, 200, "application/json", metrics_().json());
     } else {
         link.respond(request, 200, "text/plain; version=0.0.4",
-                     renderPrometheus(metrics_()));
+                     metrics_().prometheus());
     }
 }
 

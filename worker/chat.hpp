@@ -30,7 +30,7 @@ namespace chat {
 
 class Chat : public relay::RelayHandler {
   public:
-    using MetricsSource = std::function<std::vector<Metric>()>;
+    using MetricsSource = std::function<Metrics()>;
 
     Chat(Hub& hub, Inbox& inbox, Membership& membership, Timers& timers,
          const ChatSettings& settings, Counters& counters,

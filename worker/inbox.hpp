@@ -81,6 +81,9 @@ struct ReadResult {
 struct InboxStats {
     std::uint64_t waiting = 0;    // store() calls without an answer
     std::uint64_t inFlight = 0;   // commands without an answer
+    std::uint64_t groups = 0;     // of messages stored together, sent
+    std::uint64_t calls = 0;      // that stored them
+    std::uint64_t rests = 0;      // of busy chats, between two groups
     std::uint64_t losses = 0;     // times that a connection was lost
     std::uint64_t doorbells = 0;  // rung by other nodes
     std::uint64_t gaps = 0;       // times that some of those were missed

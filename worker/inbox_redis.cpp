@@ -75,6 +75,9 @@ InboxStats InboxRedis::stats() const
     const auto& node = node_.stats();
     return {.waiting = store_.waiting(),
             .inFlight = connection_.inFlight(),
+            .groups = store_.groups(),
+            .calls = store_.calls(),
+            .rests = store_.rests(),
             .losses = connection_.losses() + node_.streamLosses(),
             .doorbells = node.doorbells,
             .gaps = node.gaps,

@@ -40,18 +40,33 @@ struct Counters {
     std::uint64_t undeliverable = 0;    // messages longer than nginx takes
 };
 
-struct Metric {
-    enum class Type { Counter, Gauge };
+// Names are without prefix; names and helps must outlive the list.
+class Metrics {
+  public:
+    void counter(std::string_view name, std::uint64_t value,
+                 std::string_view help)
+    {
+        all_.push_back({name, "counter", help, value});
+    }
+    void gauge(std::string_view name, std::uint64_t value,
+               std::string_view help)
+    {
+        all_.push_back({name, "gauge", help, value});
+    }
+    void add(const Counters& counters);
 
-    std::string_view name;  // without prefix
-    Type type;
-    std::string_view help;
-    std::uint64_t value;
+    [[nodiscard]] std::string prometheus() const;
+    [[nodiscard]] std::string json() const;
+
+  private:
+    struct Metric {
+        std::string_view name;
+        std::string_view type;
+        std::string_view help;
+        std::uint64_t value;
+    };
+
+    std::vector<Metric> all_;
 };
-
-void appendCounters(std::vector<Metric>& metrics, const Counters& counters);
-
-[[nodiscard]] std::string renderPrometheus(const std::vector<Metric>& metrics);
-[[nodiscard]] std::string renderJson(const std::vector<Metric>& metrics);
 
 }  // namespace chat

@@ -11,7 +11,7 @@ namespace chat {
 namespace {
 
 constexpr std::uint64_t kFirstBackoff = 50;  // ms
-constexpr std::uint64_t kLongestBackoff = 5000;
+constexpr std::uint64_t kLongestBackoff = 1000;
 
 // The host to resolve, when there is exactly one and it is a name.
 std::string hostToResolve(const std::string& url)

@@ -152,6 +152,7 @@ void RedisStore::start(const std::string& chat)
     group->jobs = std::move(jobs);
     group->sequences.assign(group->recipients().size(), 0);
     queue.busy = true;
+    ++groups_;
     split(*group);
     send(group);
 }
@@ -302,6 +303,7 @@ void RedisStore::rest(const StoreGroup& group, Queue& queue)
         return;
     }
 
+    ++rests_;
     queue.restsUntil = now + most;
     resting_.emplace(queue.restsUntil, group.chat);
 

@@ -56,6 +56,11 @@ class RedisStore {
     // Requests without an answer.
     [[nodiscard]] std::size_t waiting() const { return requests_; }
 
+    // So far.
+    [[nodiscard]] std::uint64_t groups() const { return groups_; }
+    [[nodiscard]] std::uint64_t calls() const { return calls_.calls(); }
+    [[nodiscard]] std::uint64_t rests() const { return rests_; }
+
   private:
     struct Queue {
         std::deque<StoreJobPointer> waiting;
@@ -93,6 +98,8 @@ class RedisStore {
     std::vector<std::string> parked_;  // chats whose next one waits for that
     std::multimap<std::uint64_t, std::string> resting_;  // chats, by the end
     std::unique_ptr<Timer> restTimer_;
+    std::uint64_t groups_ = 0;
+    std::uint64_t rests_ = 0;
     std::size_t requests_ = 0;  // in chats_ and their groups
 };
 

@@ -90,6 +90,7 @@ void RedisStoreCalls::flush()
 
 void RedisStoreCalls::send(Units units)
 {
+    ++calls_;
     std::size_t arguments = 2 + kSharedArguments;
 
     for (const auto& unit : units) {

@@ -41,6 +41,9 @@ class RedisStoreCalls {
     // The call leaves at the end of this turn; answered follows in a later one.
     void submit(const StoreGroupPointer& group, std::size_t batch);
 
+    // So far.
+    [[nodiscard]] std::uint64_t calls() const { return calls_; }
+
   private:
     struct Unit {
         StoreGroupPointer group;
@@ -67,6 +70,7 @@ class RedisStoreCalls {
     RedisScript script_;
     Units submitted_;
     std::unique_ptr<Timer> turnEnd_;
+    std::uint64_t calls_ = 0;
     std::uint64_t quietUntil_ = 0;  // ms: the next line in the log
 };
 

@@ -249,8 +249,8 @@ struct World {
         std::make_shared<relay::Receipts>();
     Hub hub{inbox, timers, settings, 1000, counters};
     Chat chat{hub, inbox, membership, timers, settings, counters, [this] {
-                  std::vector<Metric> all;
-                  appendCounters(all, counters);
+                  Metrics all;
+                  all.add(counters);
                   return all;
               }};
 };
