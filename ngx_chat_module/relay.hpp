@@ -64,26 +64,33 @@ class RelayLink {
   private:
     enum class State : std::uint8_t { Down, Connecting, Up };
 
+    // The largest payload that we take.
+    static constexpr std::uint32_t kAccept = 16U << 20;
+
     static void onRead(ngx_event_t* event);
     static void onWrite(ngx_event_t* event);
     static void onRetry(ngx_event_t* event);
     static void onPulse(ngx_event_t* event);
     static u_char* logLink(ngx_log_t* log, u_char* buf, size_t len);
 
+    // The connection
     void connected();
     void read();
-    bool handleAll(std::string_view bytes);
-    bool handle(const relay::Frame& frame);
-    bool handleSend(const relay::Frame& frame);
-    void handleClose(const relay::Frame& frame);
-    bool handleIdentify(const relay::Frame& frame);
-    bool handleReceipt(const relay::Frame& frame);
     void lost(const char* why, ngx_err_t err);
     void closeSocket();
     void retryLater();
     void account();
     void proved();
     const char* overLimit() const;
+
+    // Its frames
+    void greet();
+    bool handleAll(std::string_view bytes);
+    bool handle(const relay::Frame& frame);
+    bool handleSend(const relay::Frame& frame);
+    void handleClose(const relay::Frame& frame);
+    bool handleIdentify(const relay::Frame& frame);
+    bool handleReceipt(const relay::Frame& frame);
 
     RelayGroup* group_ = nullptr;
     State state_ = State::Down;
