@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "json.hpp"
 #include "redis_reply.hpp"
 #include "sorted_keys.hpp"
 
@@ -18,6 +19,30 @@ constexpr std::size_t kKeysPerPage = 1000;
 
 // Inboxes that are listed by one call.
 constexpr std::size_t kListings = 256;
+
+// What store.lua puts for the owner of the inbox.
+constexpr std::string_view kNumber = ",\"receive_user_id\":0}";
+constexpr std::string_view kString = ",\"receive_user_id\":\"\"}";
+
+// The news as its recipient gets it.
+std::string newsFor(std::string_view user, std::string_view text)
+{
+    const bool number = text.ends_with(kNumber);
+
+    if (!number && !text.ends_with(kString)) {
+        return std::string(text);
+    }
+
+    std::string news(text, 0, text.rfind(':') + 1);
+
+    if (number) {
+        news += user;
+    } else {
+        json::appendQuoted(news, user);
+    }
+
+    return news += '}';
+}
 
 constexpr char kList[] =
 #include "worker/scripts/list.lua.inc"
@@ -323,8 +348,9 @@ void InboxRedis::read(std::string_view user, std::vector<std::string> keys,
     }
 
     connection_.send(
-        command_, [keys = std::move(keys), callback = std::move(callback)](
-                      const redisReply* reply, const std::string& error) {
+        command_, [user = std::string(user), keys = std::move(keys),
+                   callback = std::move(callback)](const redisReply* reply,
+                                                   const std::string& error) {
             ReadResult result;
 
             if (reply == nullptr || reply->elements != keys.size()) {
@@ -338,7 +364,7 @@ void InboxRedis::read(std::string_view user, std::vector<std::string> keys,
 
             for (std::size_t i = 0; i < keys.size(); ++i) {
                 result.entries.push_back(
-                    {keys[i], std::string(textOf(reply->element[i]))});
+                    {keys[i], newsFor(user, textOf(reply->element[i]))});
             }
 
             callback(std::move(result));

@@ -280,7 +280,8 @@ void Live::closeGap(User& user)
     for (Session* session = user.first; session != nullptr;
          session = session->nextOfUser) {
         if (session->live() && session->mark < highest) {
-            ++counters_.gaps;
+            // Below the first number ever there is nothing to miss.
+            counters_.gaps += session->mark > kFirstMark ? 1 : 0;
             catchUp_.begin(*session);
         }
     }

@@ -90,6 +90,42 @@ void checkStatus(const StoreResult& result, StoreStatus status)
 
 }  // namespace
 
+START_TEST(longNewsAreReadLikeShortOnes)
+{
+    ContractWorld world(_i);
+    const std::string user = "ann \"x\" 5:";
+    const std::string lookalike = ",\"receive_user_id\":0}";
+    auto members = std::make_shared<Members>();
+    members->list = {{"12", true}, {user, false}};
+
+    for (const std::size_t size : {10, 1023, 1024, 70000}) {
+        for (const bool last : {true, false}) {
+            auto news = std::make_shared<News>();
+            const auto id = std::to_string(size) + (last ? "a" : "b");
+            const auto text = "{\"c\":\"" + std::string(size, 'x') + "\"";
+            *news = {id, text + ",\"receive_user_id\":",
+                     last ? "}" : ",\"d\":{\"a\":1" + lookalike + "}"};
+            std::optional<StoreStatus> status;
+            world.inbox().store(
+                {"21", "9", id, news, members},
+                [&](const StoreResult& r) { status = r.status; });
+            ck_assert(world.loop.until([&] { return status.has_value(); }));
+            ck_assert(*status == kStored);
+
+            const auto number = world.read("12", world.list("12").keys);
+            const auto string = world.read(user, world.list(user).keys);
+            ck_assert(number.ok && string.ok);
+            ck_assert(number.entries.back().news ==
+                      news->before + "12" + news->after);
+            ck_assert(string.entries.back().news ==
+                      news->before + "\"ann \\\"x\\\" 5:\"" + news->after);
+            world.acknowledge("12", world.list("12").keys);
+            world.acknowledge(user, world.list(user).keys);
+        }
+    }
+}
+END_TEST
+
 START_TEST(numbersAreDensePerUserAndKeysAreInOrder)
 {
     ContractWorld world(_i);
@@ -458,7 +494,8 @@ int main()
     TCase* tests = tcase_create("every back end");
     tcase_set_timeout(tests, 30);
     tcase_add_unchecked_fixture(tests, startRedis, stopRedis);
-    const TTest* all[] = {numbersAreDensePerUserAndKeysAreInOrder,
+    const TTest* all[] = {longNewsAreReadLikeShortOnes,
+                          numbersAreDensePerUserAndKeysAreInOrder,
                           listGivesOnlyWhatIsAboveTheMark,
                           readGivesTheNewsOfEachRecipient,
                           aRepeatedSendIsStoredOnce,

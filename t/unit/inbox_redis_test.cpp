@@ -200,6 +200,28 @@ START_TEST(aCallIsBoundedInBytes)
 }
 END_TEST
 
+START_TEST(longNewsAreAlikeInAllInboxes)
+{
+    RedisWorld world;
+    auto news = std::make_shared<News>();
+    *news = {
+        "long",
+        "{\"x\":\"" + std::string(1100, 'x') + "\",\"receive_user_id\":", "}"};
+    auto members = std::make_shared<Members>();
+    members->list = {{"1", true}, {"2", true}, {"3", false}};
+    std::optional<StoreStatus> status;
+    world.inbox().store({"21", "9", "1", news, members},
+                        [&](const StoreResult& r) { status = r.status; });
+    ck_assert(world.loop.until([&] { return status.has_value(); }));
+    const auto stored = [](const char* user) {
+        return redis->ask({"HVALS", std::string("WaitSendNews_") + user});
+    };
+    ck_assert(stored("1") == news->before + "0}");
+    ck_assert(stored("2") == stored("1"));
+    ck_assert(stored("3") == news->before + "\"\"}");
+}
+END_TEST
+
 START_TEST(chatsShareACall)
 {
     RedisWorld world;
@@ -915,6 +937,7 @@ int main()
                           aRetryKeepsTheSplitOfTheFirstAttempt,
                           aGroupThatWasStoredInPartIsCompleted,
                           aCallIsBoundedInBytes,
+                          longNewsAreAlikeInAllInboxes,
                           chatsShareACall,
                           aCallIsBoundedInRecipients,
                           aBusyLargeChatWaitsForCompany,
