@@ -1,6 +1,5 @@
 """One nginx and one echo worker for the whole suite."""
 
-import re
 import shutil
 import ssl
 import subprocess
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.process import SANITIZER, Process, accepts, free_port
+from harness.process import Process, accepts, complaints, free_port
 from harness.servers import BUILD, HTTP2, HTTP2_LISTEN, Nginx
 from wire import Wire
 
@@ -79,10 +78,7 @@ class EchoServer:
     def stop(self):
         self.nginx.stop()
         self.echo.stop()
-        for log in self.folder.glob("*.log"):
-            for line in log.read_text(errors="replace").splitlines():
-                assert not re.search(r"\[(alert|emerg|crit)\]", line), line
-                assert not SANITIZER.search(line), line
+        assert not list(complaints(self.folder))
         shutil.rmtree(self.folder)
 
 

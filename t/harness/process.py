@@ -8,10 +8,14 @@ import subprocess
 import time
 from pathlib import Path
 
+# Is this the build with sanitizers? What they take is no measure of memory.
+SANITIZED = bool(os.environ.get("SANITIZE"))
+
 # A sanitizer's report, wherever it was printed.
 SANITIZER = re.compile(
-    r"AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|"
-    r"runtime error:")
+    r"(Address|Leak|UndefinedBehavior)Sanitizer|runtime error:")
+# Lines that nginx writes for bugs only, or that a test provokes knowingly.
+SERIOUS = re.compile(r"\[(alert|emerg|crit)\]")
 
 
 def wait_until(condition, timeout=10.0, what="the condition"):
@@ -62,6 +66,17 @@ def children(pid):
     except OSError:
         return []
     return [int(child) for child in text.split()]
+
+
+def complaints(folder, expected=()):
+    """Lines that no log in the folder may have: what a sanitizer reported,
+    and what nginx takes for serious; but for the patterns expected."""
+    for log in sorted(Path(folder).glob("*.log")):
+        for line in log.read_text(errors="replace").splitlines():
+            serious = SANITIZER.search(line) or (
+                log.name.endswith("error.log") and SERIOUS.search(line))
+            if serious and not any(e.search(line) for e in expected):
+                yield f"{log.name}: {line}"
 
 
 class Process:

@@ -261,6 +261,7 @@ load_module {MODULE};
 {"user root;" if os.getuid() == 0 else ""}
 env LD_PRELOAD;  # sanitizers, for a new binary too
 env ASAN_OPTIONS;
+env UBSAN_OPTIONS;
 daemon {"on" if self.parts["daemon"] else "off"};
 worker_processes {self.parts["workers"]};
 error_log {self.error_log} info;

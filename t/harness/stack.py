@@ -8,13 +8,10 @@ import tempfile
 from pathlib import Path
 
 from .chat_client import ChatClient
-from .process import SANITIZER, is_running, wait_until
+from .process import complaints, is_running, wait_until
 from .proxy import Proxy
 from .servers import ChatWorker, Nginx, PostgresMembership, Redis, Sqlite
 from .websocket import WebSocket
-
-# Lines of error.log that a test has to expect aloud, with Stack.expect().
-SERIOUS = re.compile(r"\[(alert|emerg|crit)\]")
 
 
 class Stack:
@@ -170,7 +167,7 @@ class Stack:
             except Exception as error:  # the others must end too
                 errors.append(str(error))
         if check:
-            errors += self._complaints()
+            errors += complaints(self.folder, self.expected)
             errors += [f"process {pid} is left" for pid in pids
                        if is_running(pid)]
             errors += [f"{p.name} ended by itself, status "
@@ -179,12 +176,3 @@ class Stack:
         if errors:
             raise AssertionError("\n".join([*errors, f"in {self.folder}"]))
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _complaints(self):
-        """Lines that no log may have, apart from those expected."""
-        for log in sorted(self.folder.glob("*.log")):
-            for line in log.read_text(errors="replace").splitlines():
-                serious = SANITIZER.search(line) or (
-                    log.name.endswith("error.log") and SERIOUS.search(line))
-                if serious and not any(e.search(line) for e in self.expected):
-                    yield f"{log.name}: {line}"

@@ -1,14 +1,13 @@
 """nginx between clients and a chat-worker that the test plays."""
 
 import json
-import re
 import shutil
 import tempfile
 import urllib.request
 from pathlib import Path
 
 import relay_peer as relay
-from harness.process import SANITIZER
+from harness.process import complaints
 from harness.servers import Nginx
 from harness.websocket import WebSocket
 
@@ -59,10 +58,7 @@ class Bench:
             client.abort()
         self.peer.stop()
         self.nginx.stop()
-        for log in self.folder.glob("*.log"):
-            for line in log.read_text(errors="replace").splitlines():
-                assert not re.search(r"\[(alert|emerg|crit)\]", line), line
-                assert not SANITIZER.search(line), line
+        assert not list(complaints(self.folder))
         shutil.rmtree(self.folder)
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from harness.chat_client import ChatClient
-from harness.process import (accepts, free_port, is_running, wait_until)
+from harness.process import (SANITIZER, accepts, complaints, free_port,
+                             is_running, wait_until)
 from harness.servers import BUILD, ROOT
 
 NAMES = ("nginx", "chat-worker", "redis")
@@ -66,6 +67,8 @@ class Demo:
         self.popen.wait(20)
         assert not [pid for pid in self.seen if is_running(pid)]
         assert not accepts(("127.0.0.1", self.port))
+        assert not SANITIZER.search(self.text()), self.text()
+        assert not list(complaints(self.folder))
 
 
 @pytest.fixture

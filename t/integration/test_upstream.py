@@ -1,7 +1,6 @@
 """Several chat-workers behind one chat_pass: sessions are spread over them,
 move when one dies, and come back."""
 
-import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import relay_peer as relay
-from harness.process import wait_until
+from harness.process import complaints, wait_until
 from harness.servers import Nginx
 from harness.websocket import WebSocket
 
@@ -48,8 +47,7 @@ class Pair:
         self.nginx.stop()
         for peer in self.peers:
             peer.stop()
-        text = self.nginx.error_log.read_text()
-        assert not re.search(r"\[(alert|emerg|crit)\]", text), text
+        assert not list(complaints(self.folder))
         shutil.rmtree(self.folder)
 
 

@@ -276,7 +276,7 @@ sub check_error_log {
             for grep { /\[$level\]/ } @$lines;
     }
     Test::More::fail("$block->{name} - $_")
-        for grep { /\bAssertion .*?failed\b|ERROR: \w+Sanitizer/ } @$lines;
+        for grep { /$Test::Nginx::StandIn::Server::REPORT/ } @$lines;
 }
 
 # --- error_log and --- no_error_log, or the same of the access log: each

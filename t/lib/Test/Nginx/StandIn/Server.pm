@@ -11,6 +11,9 @@ use POSIX qw(WNOHANG);
 use Test::More ();
 use Time::HiRes qw(sleep time);
 
+# What a line says that no test can mean to happen.
+our $REPORT = qr{\bAssertion .*?failed\b|\w+Sanitizer|runtime error:};
+
 sub new {
     my ($class) = @_;
     # In /tmp, because a Unix socket's path has at most 107 bytes.
@@ -138,6 +141,8 @@ sub stop {
         Test::More::diag("nginx did not end by $signal");
     }
     unlink $self->{pid_file};
+    Test::More::fail("the end of nginx - $_")
+        for grep { /\[alert\]|$REPORT/ } @{$self->error_lines};
 }
 
 # Lines that are new since the last call.
