@@ -60,10 +60,7 @@ RedisStore::RedisStore(uv_loop_t* loop, RedisConnection& connection,
       calls_(timers_, connection, options,
              [this](const StoreGroupPointer& group) {
                  --group->unanswered;
-
-                 if (!group->sending) {
-                     send(group);
-                 }
+                 send(group);
              }),
       timer_(timers_.create([this] { expire(); })),
       restTimer_(timers_.create([this] { endRests(); }))
@@ -224,15 +221,11 @@ void RedisStore::split(StoreGroup& group) const
 // Keeps calls on their way until all are or one has failed.
 void RedisStore::send(const StoreGroupPointer& group)
 {
-    group->sending = true;  // a call may be answered within the loop
-
     while (!group->stopped() && group->sent < group->batches.size() &&
            group->unanswered < kCallsOnTheWay) {
         ++group->unanswered;
         calls_.submit(group, group->sent++);
     }
-
-    group->sending = false;
 
     if (group->unanswered == 0) {
         finish(*group);

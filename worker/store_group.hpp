@@ -44,7 +44,6 @@ struct StoreGroup {
     std::uint64_t started = 0;  // ms
     std::size_t sent = 0;       // batches
     std::size_t unanswered = 0;
-    bool sending = false;
     bool disconnected = false;
     std::size_t splitJob = 0;  // has been split before, into
     std::size_t split = 0;     // so many; 0: none has
