@@ -232,10 +232,14 @@ check-fuzz: $(REPLAYS)
 	    echo "$$name"; $$test t/fuzz/corpus/$${name%_replay} || failed=1; \
 	done; exit $$failed
 
-# On a stand-in in t/lib where the real Test::Nginx is not installed.
+# On a stand-in in t/lib where the real Test::Nginx is not installed. Some are
+# run once more with a reload between the blocks, instead of a new start.
+check-nginx: export TEST_NGINX_LOAD_MODULES := $(abspath $(MODULE))
 check-nginx: all tools $(test_nginx)
-	TEST_NGINX_LOAD_MODULES=$(abspath $(MODULE)) prove $$(perl \
-	    -MTest::Nginx::Socket -e1 2>/dev/null || echo -It/lib) t/nginx
+	@lib=$$(perl -MTest::Nginx::Socket -e1 2>/dev/null || echo -It/lib); \
+	failed=0; prove $$lib t/nginx || failed=1; \
+	TEST_NGINX_USE_HUP=1 prove $$lib t/nginx/framing.t t/nginx/relay.t || \
+	    failed=1; exit $$failed
 
 check-conformance: all tools $(test_nginx)
 	$(PYTEST) t/conformance

@@ -15,9 +15,10 @@ PATH = "/chat/chat_websocket/"
 
 
 class Bench:
-    """A RelayPeer, nginx in front of it, and clients."""
+    """A RelayPeer, nginx in front of it, and clients. @PEER@ stands for the
+    peer's socket."""
 
-    def __init__(self, chat="", listening=True, server="", **parts):
+    def __init__(self, chat="", listening=True, server="", http="", **parts):
         self.folder = Path(tempfile.mkdtemp(prefix="chat-relay-"))
         self.folder.chmod(0o755)
         self.clients = []
@@ -25,11 +26,15 @@ class Bench:
         Path(self.peer.path).chmod(0o777)
         if not listening:
             self.peer.stop()
-        self.nginx = Nginx(self.folder, f"""
-            chat_pass unix:{self.peer.path};
-            chat_user $arg_user;
-            {chat}""", server="location = /status { chat_status json; }"
-            + server, **parts)
+
+        def fill(text):
+            return text.replace("@PEER@", self.peer.path)
+
+        self.nginx = Nginx(
+            self.folder,
+            fill("chat_pass unix:@PEER@; chat_user $arg_user;" + chat),
+            server=fill("location = /status { chat_status json; }" + server),
+            http=fill(http), **parts)
         self.nginx.start()
 
     def connect(self, query="?user=someone", port=None, **options):

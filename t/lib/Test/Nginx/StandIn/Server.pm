@@ -34,7 +34,9 @@ sub new {
         log_level => $ENV{TEST_NGINX_LOG_LEVEL} || 'debug',
         workers => 1,
         worker_connections => 64,
-        master => $ENV{TEST_NGINX_MASTER_PROCESS} || 'off',
+        # nginx reloads only with a master.
+        master => $ENV{TEST_NGINX_USE_HUP} ? 'on'
+            : $ENV{TEST_NGINX_MASTER_PROCESS} || 'off',
         root_location => 1,
         use_hup => $ENV{TEST_NGINX_USE_HUP},
         read => 0,
