@@ -1,13 +1,9 @@
 """The module beside nginx's other modules, in several servers at once, and
 where nothing uses it."""
 
-import json
-import os
 import re
-import socket
 import ssl
 import time
-import urllib.request
 import zlib
 from pathlib import Path
 
@@ -16,7 +12,7 @@ import pytest
 import relay_peer as relay
 from harness.process import free_port, wait_until
 from harness.servers import Nginx
-from harness.websocket import CLOSE, TEXT, HandshakeFailed, WebSocket, encode
+from harness.websocket import TEXT, HandshakeFailed, WebSocket
 from relay_bench import PATH, ping_pong
 
 
@@ -244,63 +240,3 @@ def test_nothing_where_it_is_not_used(tmp_path):
     assert shared == 1  # nginx's own counters of stub_status
     assert sockets <= 2  # the listener, and the channel from the master
     assert before == after
-
-
-def resident(pid):
-    """Kilobytes of memory that are its own."""
-    text = Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"\nRssAnon:\s+(\d+) kB", text)[1])
-
-
-def use(stack, count, batch=100):
-    """Opens, uses and ends that many connections, each in one of four ways."""
-    request = (f"GET {PATH}?user=5 HTTP/1.1\r\nHost: localhost\r\n"
-               "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-               "Sec-WebSocket-Version: 13\r\n"
-               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-               "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
-    message = json.dumps({"code": 234, "data": {
-        "chat_id": 21, "send_id": "a", "send_timestamp": 1, "new_type": 0,
-        "content": "x" * 300, "resource_url": ""}}).encode()
-    used = request.encode() + encode(TEXT, b"ping") + encode(TEXT, message)
-    endings = [encode(CLOSE, b"\x03\xe8"), encode(TEXT, message)[:50],
-               encode(0x3), b""]
-    for _ in range(count // batch):
-        clients = [socket.create_connection(("127.0.0.1", stack.nginx.port))
-                   for _ in range(batch)]
-        for client in clients:
-            client.sendall(used)
-        for number, client in enumerate(clients):
-            with client:
-                answer = b""
-                while b"member" not in answer:  # 300: it is in no chat
-                    piece = client.recv(65536)
-                    assert piece, answer
-                    answer += piece
-                client.sendall(endings[number % len(endings)])
-
-
-@pytest.mark.skipif(bool(os.environ.get("SANITIZE")),
-                    reason="a sanitizer keeps what was freed")
-def test_20000_connections_leave_memory_flat(make_stack):
-    stack = make_stack(server="location = /status { chat_status json; }",
-                       chat="chat_compression on;")
-    pids = [*stack.nginx.worker_pids(), stack.worker.pid]
-    url = f"http://127.0.0.1:{stack.nginx.port}/status"
-
-    def measured(handshakes):
-        def none_is_left():
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                status = json.load(answer)
-            return (status["connections"] == 0
-                    and status["handshakes_total"] == handshakes)
-
-        wait_until(none_is_left, what="the end of all sessions")
-        return [resident(pid) for pid in pids]
-
-    use(stack, 5000)
-    before = measured(5000)
-    use(stack, 15000)
-    after = measured(20000)
-    # 400 bytes a connection would be 6 MiB.
-    assert all(b - a < 2048 for a, b in zip(before, after)), (before, after)
