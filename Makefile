@@ -151,10 +151,15 @@ NGX_FLAGS ?= --with-compat --with-threads --with-http_ssl_module \
     --with-http_v2_module --with-http_realip_module --with-poll_module \
     --with-http_auth_request_module --with-http_stub_status_module \
     --with-select_module
-MODULE_SOURCES := $(wildcard ngx_chat_module/*.[ch]pp \
-    ngx_chat_module/ws/*.[ch]pp shared/*.[ch]pp)
+MODULE_SOURCES := $(sort $(wildcard ngx_chat_module/*.[ch]pp \
+    ngx_chat_module/ws/*.[ch]pp shared/*.[ch]pp))
 
-$(NGX_BUILD)/Makefile: config $(BUILD)/settings | packages
+# configure lists the sources: it runs again when there are others.
+ifneq ($(MODULE_SOURCES),$(file <$(BUILD)/module-sources))
+$(file >$(BUILD)/module-sources,$(MODULE_SOURCES))
+endif
+
+$(NGX_BUILD)/Makefile: config $(BUILD)/settings $(BUILD)/module-sources | packages
 	@rm -rf $(NGX_BUILD) && mkdir -p $(NGX_BUILD)
 	@ln -s $(wildcard $(abspath $(NGINX_SRC))/*) $(NGX_BUILD)
 	@rm -f $(NGX_BUILD)/Makefile $(NGX_BUILD)/objs
