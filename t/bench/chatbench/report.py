@@ -46,14 +46,14 @@ def _ratios(rounds, reference, value):
             if number in reference and value(reference[number]) > 0]
 
 
-def _cpu_parts(results):
-    """Which process spent how much of it."""
-    names = sorted({name for result in results for name in result["cpu"]})
+def _parts(results, what, scale):
+    """Which process has how much of it: results[..][what][name] * scale."""
+    names = sorted({name for result in results for name in result[what]})
     if len(names) < 2:
         return ""
     parts = []
     for name in names:
-        share = median(result["cpu"].get(name, 0) / result["operations"] * 1e6
+        share = median(result[what].get(name, 0) / result["operations"] * scale
                        for result in results)
         parts.append(f"{name} {share:.2f}")
     return " + ".join(parts)
@@ -70,11 +70,11 @@ def _row(system, rounds, reference, value, digits):
                   for name in ("per_second", "p50_us", "p99_us", "p999_us")}
         row += [f"{middle['per_second']:,.0f}", _time(middle["p50_us"]),
                 _time(middle["p99_us"]), _time(middle["p999_us"]),
-                _cpu_parts(results)]
+                _parts(results, "cpu", 1e6)]
     else:
         kernel = median(result["kernel_memory"] / result["operations"] / 1024
                         for result in results)
-        row += [f"{kernel:.1f}"]
+        row += [f"{kernel:.1f}", _parts(results, "memory", 1 / 1024)]
     faults = {kind: fault for result in results
               for kind, fault in result["faults"].items()}
     row.append("; ".join(f"{kind}: {count} {why}".strip()
@@ -93,7 +93,7 @@ def tables(results, cases, systems):
         reference = by_system.get(REFERENCE, {})
         header = ["system", "KiB each" if memory else f"µs per {case.unit}",
                   "ratio"]
-        header += (["kernel KiB each (both ends)"] if memory else
+        header += (["kernel KiB each (both ends)", "of which"] if memory else
                    ["per second", "p50", "p99", "p99.9", "of which"])
         header.append("faults")
         label = {"rate": ", fixed rate", "full": ", as fast as it goes"}
