@@ -215,7 +215,8 @@ JS_TESTS := $(wildcard client/test/*.test.js)
 
 # What a sanitizer finds is in the log and ends the program by a signal, in
 # nginx too, which is preloaded. nginx frees little of what it has at its end,
-# so leaks are looked for only where a test asks for it.
+# so leaks are looked for in the programs of unit and fuzz, and elsewhere where
+# a test asks for it.
 export ASAN_OPTIONS := detect_leaks=0:abort_on_error=1
 export UBSAN_OPTIONS := print_stacktrace=1:halt_on_error=1:abort_on_error=1
 
@@ -229,6 +230,7 @@ check-sanitized:
 	        SANITIZE=address,undefined check-$$suite || failed=1; \
 	done; exit $$failed
 
+check-unit check-fuzz: export ASAN_OPTIONS := detect_leaks=1:abort_on_error=1
 check-unit: $(UNIT)
 	@failed=0; for test in $^; do $$test || failed=1; done; exit $$failed
 
