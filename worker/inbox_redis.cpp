@@ -17,6 +17,10 @@ namespace {
 constexpr std::size_t kKeysAtOnce = 2000;
 constexpr std::size_t kKeysPerPage = 1000;
 
+// Those who come and go are spoken of at once, but when there are many of
+// them together, so often:
+constexpr std::uint64_t kTurnsApart = 2;  // ms
+
 // Inboxes that are listed by one call.
 constexpr std::size_t kListings = 256;
 
@@ -207,18 +211,33 @@ void InboxRedis::list(std::string_view user, std::uint64_t after,
     listing->after = after;
     listing->callback = std::move(callback);
     listings_.push_back(std::move(listing));
-    turnEnd_->start(0);
+    endTurnSoon();
 }
 
 void InboxRedis::arrive(std::string_view user)
 {
     presence_.arrive(user);
-    turnEnd_->start(0);
+    endTurnSoon();
+}
+
+void InboxRedis::leave(std::string_view user)
+{
+    presence_.leave(user);
+    endTurnSoon();
+}
+
+void InboxRedis::endTurnSoon()
+{
+    if (!turnEnd_->running()) {
+        const auto since = timers_.now() - turnEnded_;
+        turnEnd_->start(since < kTurnsApart ? kTurnsApart - since : 0);
+    }
 }
 
 // Who arrives is known to the other nodes before the inbox is listed.
 void InboxRedis::endTurn()
 {
+    turnEnded_ = timers_.now();
     presence_.flush();
     Listings part;
 

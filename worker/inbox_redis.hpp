@@ -37,7 +37,7 @@ class InboxRedis : public Inbox {
     void read(std::string_view user, std::vector<std::string> keys,
               ReadCallback callback) override;
     void arrive(std::string_view user) override;
-    void leave(std::string_view user) override { presence_.leave(user); }
+    void leave(std::string_view user) override;
     void onDoorbell(DoorbellHandler handler) override;
     void onResync(ResyncHandler handler) override;
     [[nodiscard]] bool available() const override
@@ -51,6 +51,7 @@ class InboxRedis : public Inbox {
     struct Listing;
     using Listings = std::vector<std::shared_ptr<Listing>>;
 
+    void endTurnSoon();
     void endTurn();
     void listTogether(Listings part);
     void onListed(const Listings& listings, const redisReply* reply,
@@ -73,7 +74,8 @@ class InboxRedis : public Inbox {
     RedisScript list_;
     RedisScript scan_;
     RedisCommand command_;
-    Listings listings_;  // asked for in this turn of the loop
+    Listings listings_;            // asked for since the last endTurn()
+    std::uint64_t turnEnded_ = 0;  // ms
     UvTimers timers_;
     std::unique_ptr<Timer> turnEnd_;
 };

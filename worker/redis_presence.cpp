@@ -49,26 +49,26 @@ void RedisPresence::leave(std::string_view user)
     unlink(*found);
     users_.erase(found);
 
-    if (!said) {
-        return;
+    if (said) {
+        left_.emplace_back(user);
     }
-
-    const std::string key =
-        options_.keyPrefix + "presence:{" + options_.inboxPrefix;
-
-    // Lost together with the connection: the entry rings doorbells that
-    // nobody needs until its life is over.
-    connection_.send(command_.begin(3)
-                         .add("ZREM")
-                         .add(key, std::string(user) + "}")
-                         .add(options_.node.id),
-                     [](const redisReply*, const std::string&) {});
 }
 
 void RedisPresence::flush()
 {
     if (!connection_.ready()) {
         arrived_.clear();  // assertAll() follows
+        left_.clear();
+    }
+
+    // Before the arrivals: some have come back. What is lost together with the
+    // connection rings doorbells that nobody needs until its life is over.
+    for (const auto& name : std::exchange(left_, {})) {
+        const std::string key = options_.keyPrefix + "presence:{" +
+                                options_.inboxPrefix + name + "}";
+        connection_.send(
+            command_.begin(3).add("ZREM").add(key).add(options_.node.id),
+            [](const redisReply*, const std::string&) {});
     }
 
     std::vector<std::string> names;

@@ -37,7 +37,7 @@ class RedisPresence {
     RedisPresence(const RedisPresence&) = delete;
     RedisPresence& operator=(const RedisPresence&) = delete;
 
-    // Said by the next flush(), together with all others.
+    // Both are said by the next flush(), together with all others.
     void arrive(std::string_view user);
     void leave(std::string_view user);
     void flush();
@@ -81,6 +81,7 @@ class RedisPresence {
     User* oldest_ = nullptr;  // renewed longest ago
     User* newest_ = nullptr;
     std::vector<std::string> arrived_;  // since the last flush()
+    std::vector<std::string> left_;
     RedisCommand command_;
 };
 

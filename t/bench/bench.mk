@@ -29,8 +29,8 @@ $(BENCH_PEERS): $(wildcard t/bench/peers/*) | packages
 bench-programs: $(BENCH_PROGRAMS) $(BENCH_PEERS)
 
 bench: all $(BUILD)/t/tools/echo_worker $(BENCH_PROGRAMS) $(BENCH_PEERS)
-	BENCH_COMMAND='make bench$(BENCH:%= BENCH=%)$(BENCH_ARGS:%= \
-	    BENCH_ARGS="%")' $(PYTHON) -B t/bench/run.py --build $(BUILD) \
+	BENCH_COMMAND='make bench$(BENCH:%= BENCH=%)$(if $(BENCH_ARGS), \
+	    BENCH_ARGS="$(BENCH_ARGS)")' $(PYTHON) -B t/bench/run.py --build $(BUILD) \
 	    $(if $(filter short,$(BENCH)),--short) $(BENCH_ARGS)
 
 .PHONY: bench bench-programs
