@@ -201,8 +201,8 @@ end
 
 -- Other nodes that are alive, each with an empty list; nil when there are none.
 local function others()
-  local names = call('ZRANGE', KEYS[1], 0, -1)
-  if #names == 0 or (#names == 1 and names[1] == node) then return end
+  local known = call('ZRANGE', KEYS[1], 0, -1)
+  if #known == 0 or (#known == 1 and known[1] == node) then return end
 
   local lists
   for _, name in ipairs(call('ZRANGEBYSCORE', KEYS[1],
@@ -294,7 +294,7 @@ local function store(unit)
   return unit.stored .. ' ' .. concat(unit.sequences, ' ')
 end
 
-local function count()
+local function writeCounters()
   local updates, n = {}, 0
   for i, user in ipairs(users) do
     if moved[user] then
@@ -305,7 +305,7 @@ local function count()
   if n > 0 then call('MSET', unpack(updates)) end
 end
 
-local function mark(unit)
+local function writeMarkers(unit)
   for i = 1, #unit.marks, 2 do
     call('SET', unit.marks[i], unit.marks[i + 1], 'PX', ARGV[4])
   end
@@ -332,9 +332,9 @@ for u = 1, #units do
   reply[u] = problem or try(store, u, true)
 end
 
-if not problem then try(count) end
+if not problem then try(writeCounters) end
 
-for _, step in ipairs({ring, mark}) do
+for _, step in ipairs({ring, writeMarkers}) do
   for u, unit in ipairs(units) do
     if unit.filled and not problem then
       reply[u] = try(step, u) or reply[u]
