@@ -70,13 +70,16 @@ void RedisStoreCalls::flush()
         const auto jobs = unit.group->jobs.size();
         const auto size = unit.group->bytes() * count;
 
+        // Batches of one group have their markers in common: a call sees
+        // those as they were before it.
         if (!units.empty() &&
-            (recipients + count > batch_ || markers + jobs > kMaxMarkers ||
-             bytes + size > kStoreCallBytes)) {
+            (unit.group->call == calls_ + 1 || recipients + count > batch_ ||
+             markers + jobs > kMaxMarkers || bytes + size > kStoreCallBytes)) {
             send(std::exchange(units, {}));
             recipients = markers = bytes = 0;
         }
 
+        unit.group->call = calls_ + 1;
         recipients += count;
         markers += jobs;
         bytes += size;

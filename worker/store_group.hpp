@@ -43,6 +43,7 @@ struct StoreGroup {
     std::vector<std::uint64_t> sequences;
     std::uint64_t started = 0;  // ms
     std::size_t sent = 0;       // batches
+    std::uint64_t call = 0;     // that the last of them is in
     std::size_t unanswered = 0;
     bool disconnected = false;
     std::size_t splitJob = 0;  // has been split before, into

@@ -2,10 +2,28 @@
 
 #include "worker/redis_store.hpp"
 
+#include <array>
+
 #include "redis_world.hpp"
 
 using namespace chat;
 using namespace chat::test;
+
+namespace {
+
+// As redis_store.cpp divides recipients among batches.
+std::uint32_t hashOf(std::string_view text)
+{
+    std::uint32_t hash = 2166136261U;
+
+    for (const char c : text) {
+        hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+    }
+
+    return hash;
+}
+
+}  // namespace
 
 START_TEST(aMessageThatWasStoredInPartIsCompleted)
 {
@@ -207,6 +225,35 @@ START_TEST(aCallIsBoundedInRecipients)
 }
 END_TEST
 
+// Batches of one message share a marker, so they must not share a call.
+START_TEST(batchesOfAMessageDoNotShareACall)
+{
+    auto options = makeOptions("a");
+    options.batch = 6;
+    RedisWorld world(options);
+    std::vector<std::string> users;
+
+    // Of four batches two have three users each, one has none.
+    std::array<int, 4> wanted = {3, 0, 3, 18};
+
+    for (const auto& name : names(1000)) {
+        if (wanted.at(hashOf(name) % 4)-- > 0) {
+            users.push_back(name);
+        }
+    }
+
+    const auto members = makeMembers(users);
+    ck_assert_uint_eq(users.size(), 24);
+    checkStatus(world.store("9", "1", "x", members), StoreStatus::Stored);
+    ck_assert(redis->ask({"GET", "chat:sent:1:9:1"}) == "4:1111");
+    checkStatus(world.store("9", "1", "x", members), StoreStatus::Duplicate);
+
+    for (const auto& user : users) {
+        ck_assert_uint_eq(world.list(user).keys.size(), 1);
+    }
+}
+END_TEST
+
 START_TEST(aBusyLargeChatWaitsForCompany)
 {
     auto options = makeOptions("a");
@@ -368,8 +415,9 @@ int main()
          aRetryKeepsTheSplitOfTheFirstAttempt,
          aGroupThatWasStoredInPartIsCompleted, aCallIsBoundedInBytes,
          longNewsAreAlikeInAllInboxes, chatsShareACall,
-         aCallIsBoundedInRecipients, aBusyLargeChatWaitsForCompany,
-         aSenderMayHaveAColonInItsName, keysHaveALife,
-         aLostCounterNeverRepeatsANumber, scriptsComeBackAfterScriptFlush,
-         anUnwritableInboxLeavesNoTrace, aLimitInBytes});
+         aCallIsBoundedInRecipients, batchesOfAMessageDoNotShareACall,
+         aBusyLargeChatWaitsForCompany, aSenderMayHaveAColonInItsName,
+         keysHaveALife, aLostCounterNeverRepeatsANumber,
+         scriptsComeBackAfterScriptFlush, anUnwritableInboxLeavesNoTrace,
+         aLimitInBytes});
 }

@@ -1,6 +1,7 @@
 -- Stores messages in inboxes. A unit is some messages of one chat for one
 -- batch of its recipients: all of them that are not stored yet, for all of the
--- batch, or nothing. The units of a call have nothing to do with each other.
+-- batch, or nothing. The units of a call have nothing to do with each other,
+-- and no message is in two of them.
 --
 -- KEYS[1]  leases of the nodes (zset: node -> end of its lease, ms)
 -- KEYS[2] ...  marker of each message, unit after unit: which of its batches
