@@ -100,6 +100,7 @@ void RedisPresence::assertAll()
     const auto now = timers_.now();
     std::vector<std::string> names;
     arrived_.clear();
+    left_.clear();  // somebody may have come back
 
     for (User* user = oldest_; user != nullptr; user = user->second.after) {
         user->second.renewed = now;
