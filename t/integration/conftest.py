@@ -7,17 +7,27 @@ import pytest
 from relay_bench import Bench
 
 
-@pytest.fixture
-def make_bench():
-    benches = []
+def _stopped_in_the_end(kind):
+    made = []
 
     def make(*args, **options):
-        benches.append(Bench(*args, **options))
-        return benches[-1]
+        made.append(kind(*args, **options))
+        return made[-1]
 
     yield make
-    for bench in benches:
-        bench.stop()
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def make_bench():
+    yield from _stopped_in_the_end(Bench)
+
+
+@pytest.fixture
+def make_site(request):
+    """Makes sites of the class Site of the test's module."""
+    yield from _stopped_in_the_end(request.module.Site)
 
 
 @pytest.fixture

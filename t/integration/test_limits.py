@@ -73,19 +73,6 @@ class Site:
         shutil.rmtree(self.folder)
 
 
-@pytest.fixture
-def make_site():
-    sites = []
-
-    def make(*args, **parts):
-        sites.append(Site(*args, **parts))
-        return sites[-1]
-
-    yield make
-    for site in sites:
-        site.stop()
-
-
 # Other modules at work on the same request
 
 @pytest.mark.parametrize("log", ["open", "close"])

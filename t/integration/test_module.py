@@ -86,19 +86,6 @@ class Site:
         shutil.rmtree(self.folder)
 
 
-@pytest.fixture
-def make_site():
-    sites = []
-
-    def make(*args, **parts):
-        sites.append(Site(*args, **parts))
-        return sites[-1]
-
-    yield make
-    for site in sites:
-        site.stop()
-
-
 STATUS = "location = /status { chat_status; }"
 
 

@@ -14,6 +14,8 @@
 #include "t/unit/chat_world.hpp"
 #include "worker/hub.hpp"
 
+#include "t/unit/run_tests.hpp"
+
 #include <check.h>  // last: it defines a macro named fail
 
 namespace chat::test {
@@ -217,21 +219,6 @@ inline void expectNumbers(const Numbers& got, const Numbers& wanted)
         text += std::to_string(n) + " ";
     }
     ck_assert_msg(got == wanted, "got %s", text.c_str());
-}
-
-inline int runTests(const char* name, std::initializer_list<const TTest*> all)
-{
-    Suite* suite = suite_create(name);
-    TCase* tests = tcase_create(name);
-    for (const auto* test : all) {
-        tcase_add_test(tests, test);
-    }
-    suite_add_tcase(suite, tests);
-    SRunner* runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 }  // namespace chat::test

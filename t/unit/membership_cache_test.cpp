@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "membership_world.hpp"
+#include "run_tests.hpp"
 #include "worker/membership_memory.hpp"
 
 using namespace chat;
@@ -184,26 +185,11 @@ END_TEST
 
 int main()
 {
-    Suite* suite = suite_create("membership cache");
-    TCase* tests = tcase_create("all");
-    const TTest* all[] = {asksOnceWhileTheEntryLives,
-                          joinsLookupsOfOneChat,
-                          invalidatingCountsAtOnce,
-                          aLookupUnderWayIsMadeAgainWhenInvalidated,
-                          oldMembersServeOnWhileTheDatabaseIsAway,
-                          chatsThatDoNotExistAreNotKept,
-                          theLeastUsedChatLeaves,
-                          membersAreBoundedToo,
-                          destructionAnswersNobody};
-
-    for (const auto* test : all) {
-        tcase_add_test(tests, test);
-    }
-
-    suite_add_tcase(suite, tests);
-    SRunner* runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return runTests(
+        "membership cache",
+        {asksOnceWhileTheEntryLives, joinsLookupsOfOneChat,
+         invalidatingCountsAtOnce, aLookupUnderWayIsMadeAgainWhenInvalidated,
+         oldMembersServeOnWhileTheDatabaseIsAway, chatsThatDoNotExistAreNotKept,
+         theLeastUsedChatLeaves, membersAreBoundedToo,
+         destructionAnswersNobody});
 }

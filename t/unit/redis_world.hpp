@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "inbox_world.hpp"
+#include "run_tests.hpp"
 #include "servers.hpp"
 #include "worker/inbox_redis.hpp"
 
@@ -88,21 +89,7 @@ inline const std::string kFirst = "WaitSendNews_1";
 inline int runWithRedis(const char* name,
                         std::initializer_list<const TTest*> all)
 {
-    Suite* suite = suite_create(name);
-    TCase* tests = tcase_create("all");
-    tcase_set_timeout(tests, 30);
-    tcase_add_checked_fixture(tests, startRedis, stopRedis);
-
-    for (const auto* test : all) {
-        tcase_add_test(tests, test);
-    }
-
-    suite_add_tcase(suite, tests);
-    SRunner* runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return runTests(name, all, 30, startRedis, stopRedis);
 }
 
 }  // namespace chat::test

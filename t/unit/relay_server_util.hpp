@@ -17,11 +17,13 @@
 #include <cstdlib>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "shared/relay_reader.hpp"
+#include "t/unit/temp_dir.hpp"
 #include "worker/relay_server.hpp"
 
 // Last: it defines a macro `fail` that the standard library's headers cannot
@@ -97,7 +99,7 @@ class Recorder final : public RelayHandler {
 inline uv_loop_t loop;
 inline Recorder* recorder;
 inline RelayServer* server;
-inline std::string directory;
+inline std::unique_ptr<chat::test::TempDir> directory;
 
 inline void turn(int times = 1)
 {
@@ -230,7 +232,7 @@ class Peer {
 
 inline std::string socketPath()
 {
-    return directory + "/relay.sock";
+    return *directory / "relay.sock";
 }
 
 inline ServerSettings defaults()
@@ -249,9 +251,7 @@ inline void start(const ServerSettings& settings)
 
 inline void setUp()
 {
-    char name[] = "/tmp/relay_test_XXXXXX";
-    ck_assert(mkdtemp(name) != nullptr);
-    directory = name;
+    directory = std::make_unique<chat::test::TempDir>();
     spdlog::set_level(spdlog::level::off);
     uv_loop_init(&loop);
     recorder = new Recorder;
@@ -264,8 +264,7 @@ inline void tearDown()
     turn(3);
     ck_assert_int_eq(uv_loop_close(&loop), 0);
     delete recorder;
-    unlink(socketPath().c_str());
-    rmdir(directory.c_str());
+    directory.reset();
 }
 
 inline std::string messageFrame(const std::string& text)

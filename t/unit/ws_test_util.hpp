@@ -17,6 +17,7 @@
 // Last: it defines a macro `fail` that the standard library's headers cannot
 // live with.
 #include <check.h>
+#include "t/unit/run_tests.hpp"
 
 // Compares two strings; both may be temporaries.
 #define EXPECT_EQ(actual, wanted)                                          \
@@ -41,18 +42,7 @@ inline std::string compare(std::string_view expression, std::string_view actual,
 
 inline int runTests(const char* name, std::initializer_list<const TTest*> tests)
 {
-    Suite* suite = suite_create(name);
-    TCase* tcase = tcase_create(name);
-    tcase_set_timeout(tcase, 120);
-    for (const TTest* test : tests) {
-        tcase_add_test(tcase, test);
-    }
-    suite_add_tcase(suite, tcase);
-    SRunner* runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return chat::test::runTests(name, tests, 120);
 }
 
 inline std::string bytes(std::initializer_list<int> values)
