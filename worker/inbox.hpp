@@ -25,6 +25,11 @@ struct News {
     std::string messageId;  // the second half of the key
     std::string before;
     std::string after;
+
+    [[nodiscard]] std::size_t size() const
+    {
+        return messageId.size() + before.size() + after.size();
+    }
 };
 
 struct StoreRequest {

@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "name_hash.hpp"
 #include "redis_connection.hpp"
 #include "redis_script.hpp"
 #include "stores.hpp"
@@ -49,14 +50,6 @@ class RedisPresence {
     [[nodiscard]] bool empty() const { return users_.empty(); }
 
   private:
-    struct NameHash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view name) const
-        {
-            return std::hash<std::string_view>()(name);
-        }
-    };
-
     // A place in the order of renewal. There is one for every user here.
     struct Place;
     using User = std::pair<const std::string, Place>;

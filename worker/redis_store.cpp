@@ -43,11 +43,6 @@ std::uint32_t hashOf(std::string_view text)
     return hash;
 }
 
-std::size_t sizeOf(const News& news)
-{
-    return news.messageId.size() + news.before.size() + news.after.size();
-}
-
 }  // namespace
 
 RedisStore::RedisStore(uv_loop_t* loop, RedisConnection& connection,
@@ -169,7 +164,7 @@ std::vector<StoreJobPointer> RedisStore::takeGroup(Queue& queue)
 
     while (!queue.waiting.empty() && jobs.size() < StoreGroup::kMaxJobs) {
         StoreJob& next = *queue.waiting.front();
-        bytes += sizeOf(*next.request.news);
+        bytes += next.request.news->size();
 
         const bool fits =
             jobs.empty() ||

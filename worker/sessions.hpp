@@ -20,6 +20,7 @@
 
 #include "held.hpp"
 #include "metrics.hpp"
+#include "name_hash.hpp"
 #include "protocol.hpp"
 #include "relay_link.hpp"
 #include "replay.hpp"
@@ -98,14 +99,6 @@ class SessionTable {
     [[nodiscard]] std::size_t users() const { return users_.size(); }
 
   private:
-    struct NameHash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view name) const
-        {
-            return std::hash<std::string_view>()(name);
-        }
-    };
-
     HeldBudget& budget_;
     std::unordered_map<std::uint64_t, Link> links_;
     std::unordered_map<std::string, User, NameHash, std::equal_to<>> users_;

@@ -61,9 +61,7 @@ struct StoreGroup {
         std::size_t sum = 0;
 
         for (const auto& job : jobs) {
-            const News& news = *job->request.news;
-            sum +=
-                news.messageId.size() + news.before.size() + news.after.size();
+            sum += job->request.news->size();
         }
 
         return sum;
